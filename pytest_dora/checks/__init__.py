@@ -1,0 +1,1 @@
+"""One module per check: a function from an AppSession to a CheckResult. Nothing here knows pytest."""
