@@ -1,0 +1,37 @@
+"""Reading what untrusted code left on disk: regular files beneath a root, never through links."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path, PurePosixPath
+
+
+def read_regular(root: Path, relative: str, limit: int) -> bytes | None:
+    """The first ``limit`` bytes of a regular file beneath ``root``, or None.
+
+    No part of ``relative`` may be a symbolic link, so nothing outside of ``root`` is ever
+    read; a FIFO or a device is not opened for reading, so nothing hangs.
+    """
+    parts = PurePosixPath(relative).parts
+    if not parts or ".." in parts or PurePosixPath(relative).is_absolute():
+        return None
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        here = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        for part in parts[:-1]:
+            deeper = os.open(part, flags | os.O_DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = deeper
+        descriptor = os.open(parts[-1], flags, dir_fd=here)
+    except OSError:
+        return None
+    finally:
+        os.close(here)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return file.read(limit)

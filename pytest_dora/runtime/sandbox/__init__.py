@@ -1,0 +1,1 @@
+"""Boxes in which untrusted code runs: bubblewrap where it works, Landlock where it does not."""
