@@ -1,0 +1,217 @@
+"""How dependencies are installed: which commands, in which order, with how much trust.
+
+A ``FETCH`` command runs no code of the app (no lifecycle script, no build backend) and may
+therefore write the shared cache. A ``SCRIPTS`` command may run anything, so it sees no cache.
+Both reach registries only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from pytest_dora.model.plan import Manager, Package
+from pytest_dora.runtime.files import read_regular
+
+CACHE = "/dora-cache"
+_MANIFEST_BYTES = 2**20
+
+
+class Trust(StrEnum):
+    FETCH = "fetch"
+    SCRIPTS = "scripts"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of an attempt, run in the package's folder."""
+
+    argv: tuple[str, ...]
+    trust: Trust
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to install a package; later ones are tried only when earlier ones failed."""
+
+    name: str
+    commands: tuple[Command, ...]
+    frozen: bool
+    """The lockfile decided every version."""
+
+
+def attempts(package: Package, root: Path, python: str | None) -> tuple[Attempt, ...]:
+    """Every way to install ``package`` (its tree lies under ``root``), the strictest first.
+
+    ``python`` is the interpreter for a Python package. An empty answer means that there is
+    nothing to install.
+    """
+    return tuple(_RECIPES[package.manager](package, root, python or "python3"))
+
+
+def _fetch(*argv: str, **env: str) -> Command:
+    return Command(argv, Trust.FETCH, env)
+
+
+def _scripts(*argv: str, **env: str) -> Command:
+    return Command(argv, Trust.SCRIPTS, env)
+
+
+# --- node -----------------------------------------------------------------------------------
+
+
+def _manifest(package: Package, root: Path) -> dict[str, object]:
+    raw = read_regular(root, str(Path(package.path, "package.json")), _MANIFEST_BYTES)
+    try:
+        parsed = json.loads(raw or b"{}")
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _root_scripts(package: Package, root: Path) -> Iterator[Command]:
+    """The project's own lifecycle scripts, in npm's order."""
+    scripts = _manifest(package, root).get("scripts")
+    if isinstance(scripts, dict):
+        for name in ("preinstall", "install", "postinstall", "prepare"):
+            if isinstance(scripts.get(name), str):
+                yield _scripts(package.manager.value, "run", name)
+
+
+def _npm(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
+    flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
+    cache = {"npm_config_cache": f"{CACHE}/npm"}
+    after = (_scripts("npm", "rebuild", "--no-audit", "--no-fund"), *_root_scripts(package, root))
+    if package.lockfile:
+        yield Attempt("npm ci", (_fetch("npm", "ci", *flags, **cache), *after), frozen=True)
+    yield Attempt("npm install", (_fetch("npm", "install", *flags, **cache), *after), frozen=False)
+
+
+def _bun(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
+    env = {"BUN_INSTALL_CACHE_DIR": f"{CACHE}/bun"}
+    fetch = ("bun", "install", "--ignore-scripts", "--backend=copyfile", "--no-progress")
+    after = tuple(_root_scripts(package, root))
+    if package.lockfile:
+        frozen = _fetch(*fetch, "--frozen-lockfile", **env)
+        yield Attempt("bun install --frozen-lockfile", (frozen, *after), frozen=True)
+    yield Attempt("bun install", (_fetch(*fetch, **env), *after), frozen=False)
+
+
+def _pnpm(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
+    fetch = (
+        "pnpm", "install", "--ignore-scripts", "--ignore-pnpmfile", "--reporter=append-only",
+        "--store-dir", f"{CACHE}/pnpm", "--package-import-method=copy",
+    )  # fmt: skip
+    after = (_scripts("pnpm", "rebuild"), *_root_scripts(package, root))
+    if package.lockfile:
+        frozen = _fetch(*fetch, "--frozen-lockfile")
+        yield Attempt("pnpm install --frozen-lockfile", (frozen, *after), frozen=True)
+    loose = _fetch(*fetch, "--no-frozen-lockfile")
+    yield Attempt("pnpm install", (loose, *after), frozen=False)
+
+
+def _yarn(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
+    after = tuple(_root_scripts(package, root))
+    if (package.manager_version or "1").split(".")[0] not in ("0", "1"):
+        # plugins and yarnPath make every command of yarn 2 and later run code of the app
+        if package.lockfile:
+            immutable = _scripts("yarn", "install", "--immutable")
+            yield Attempt("yarn install --immutable", (immutable,), frozen=True)
+        yield Attempt("yarn install", (_scripts("yarn", "install", "--no-immutable"),), False)
+        return
+    fetch = ("yarn", "install", "--ignore-scripts", "--non-interactive", "--no-progress")
+    env = {"YARN_CACHE_FOLDER": f"{CACHE}/yarn"}
+    if package.lockfile:
+        frozen = _fetch(*fetch, "--frozen-lockfile", **env)
+        yield Attempt("yarn install --frozen-lockfile", (frozen, *after), frozen=True)
+    yield Attempt("yarn install", (_fetch(*fetch, **env), *after), frozen=False)
+
+
+# --- python ---------------------------------------------------------------------------------
+
+
+def _uv(package: Package, root: Path, python: str) -> Iterator[Attempt]:
+    if not package.lockfile:
+        yield from _pip(package, root, python)
+        return
+    groups = tuple(word for group in package.groups for word in ("--group", group))
+    sync = ("uv", "sync", "--frozen", "--python", python, *groups)
+    project = () if package.installs_project else ("--no-install-project",)
+    fetch = _fetch(*sync, "--no-install-project", "--no-build")
+    yield Attempt(
+        "uv sync --frozen",
+        (fetch, *((_scripts(*sync),) if package.installs_project else ()), *_extra(package)),
+        frozen=True,
+    )
+    built = _scripts(*sync, *project)
+    yield Attempt(
+        "uv sync --frozen, building sources", (built, *_extra(package)), frozen=True
+    )
+    yield from _pip(package, root, python)
+
+
+def _extra(package: Package) -> tuple[Command, ...]:
+    """What the app's image installs beside its manifests (``RUN pip install gunicorn``)."""
+    extra: tuple[str, ...] = tuple(getattr(package, "extra_requirements", ()))
+    return (_fetch("uv", "pip", "install", "--no-build", *extra),) if extra else ()
+
+
+def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
+    sources: list[str] = []
+    for manifest in package.manifests:
+        sources += ["-r", Path(manifest).name if "/" in manifest else manifest]
+    if not sources and not package.installs_project:
+        return
+    venv = _fetch("uv", "venv", "--allow-existing", "--python", python, ".venv")
+    install = ("uv", "pip", "install")
+    project = (_scripts(*install, "--no-deps", "-e", "."),) if package.installs_project else ()
+    extra = _extra(package)
+    frozen = package.lockfile is not None
+    if sources:
+        wheels = _fetch(*install, "--no-build", *sources)
+        yield Attempt("uv pip install", (venv, wheels, *project, *extra), frozen)
+        built = _scripts(*install, *sources)
+        yield Attempt(
+            "uv pip install, building sources", (venv, built, *project, *extra), frozen
+        )
+    else:
+        yield Attempt("uv pip install .", (venv, _scripts(*install, "-e", "."), *extra), frozen)
+
+
+# --- others ---------------------------------------------------------------------------------
+
+
+def _go(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
+    raw = read_regular(root, str(Path(package.path, "go.mod")), _MANIFEST_BYTES) or b""
+    if b"require" not in raw:
+        return
+    fetch = _fetch("go", "mod", "download", GOMODCACHE=f"{CACHE}/go")
+    yield Attempt("go mod download", (fetch,), frozen=package.lockfile is not None)
+
+
+def _composer(package: Package, _root: Path, _python: str) -> Iterator[Attempt]:
+    flags = ("--no-interaction", "--no-progress", "--prefer-dist", "--no-scripts", "--no-plugins")
+    fetch = _fetch("composer", "install", *flags, COMPOSER_CACHE_DIR=f"{CACHE}/composer")
+    scripts = _scripts("composer", "dump-autoload", "--no-interaction")
+    yield Attempt("composer install", (fetch, scripts), frozen=package.lockfile is not None)
+
+
+def _nothing(_package: Package, _root: Path, _python: str) -> Iterator[Attempt]:
+    return iter(())
+
+
+_RECIPES: dict[Manager, Callable[[Package, Path, str], Iterator[Attempt]]] = {
+    Manager.NPM: _npm,
+    Manager.BUN: _bun,
+    Manager.PNPM: _pnpm,
+    Manager.YARN: _yarn,
+    Manager.UV: _uv,
+    Manager.PIP: _pip,
+    Manager.POETRY: _pip,
+    Manager.GO: _go,
+    Manager.COMPOSER: _composer,
+}
