@@ -58,6 +58,8 @@ class Package(Model):
     """The folder itself is an installable Python project with a build backend."""
     members: tuple[str, ...] = ()
     """Folders of the workspace members, relative to the app's root."""
+    extra_requirements: tuple[str, ...] = ()
+    """Requirements that only the app's image names (``RUN pip install gunicorn``)."""
     source: str
 
 
