@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ class WorkspaceView:
     ) -> None:
         self.root = root
         self.out = root.parent / f"{root.name}-out"
-        self.home = root.parent / "home"
+        self.home = root.parent / ("home-fetch" if access.cache_writable else "home")
         self.workdir = workdir(plan, root, engine.tier)
         self.timings: list[Timing] = []
         self.ledger: Ledger | None = None
@@ -70,6 +71,7 @@ class WorkspaceView:
         self._default_log = default_log
         self._sandbox: Sandbox | None = None
         self._bridges: list[tuple[int, object]] = []
+        self._leased: dict[int, int] = {}
 
     # --- running ----------------------------------------------------------------------------
 
@@ -95,8 +97,9 @@ class WorkspaceView:
         with self._engine.tokens.cpu() as grant:
             started = utc_now()
             try:
-                done = self.sandbox.run(
-                    command,
+                sandbox = self.sandbox  # opened first: it decides the leased ports
+                done = sandbox.run(
+                    self.fill(argv),
                     cwd=self.inside(cwd),
                     env=self.environment(package, cwd, env),
                     timeout=timeout,
@@ -133,8 +136,9 @@ class WorkspaceView:
         sink = self.open_log(log)
         command = self.fill(argv)
         sink.write(f"\n$ {' '.join(command)}   (in {cwd}, stays)\n".encode())
-        return self.sandbox.spawn(
-            command, cwd=self.inside(cwd), env=self.environment(package, cwd, env), log=sink
+        sandbox = self.sandbox  # opened first: it decides the leased ports
+        return sandbox.spawn(
+            self.fill(argv), cwd=self.inside(cwd), env=self.environment(package, cwd, env), log=sink
         )
 
     def declare(self, values: Mapping[str, str]) -> None:
@@ -146,22 +150,36 @@ class WorkspaceView:
     ) -> dict[str, str]:
         """Later entries win: our own, the app's declarations, the services', the command's."""
         tools = [folder for tool in self._toolchains for folder in tool.bin_dirs]
-        filled = {key: self.fill([value])[0] for key, value in (env or {}).items()}
-        return {
+        values = {
             **environment.base(),
             **environment.search_path(self._plan, self.workdir, package, cwd, tools),
             **self._access.env,
-            **filled,
+            **(env or {}),
+        }
+        if self._engine.tier is not Tier.BUBBLEWRAP:
+            values["TMPDIR"] = f"{HOME}/tmp"
+        return {
+            **{key: self.fill([value])[0] for key, value in values.items()},
             **environment.passed_on(self._engine.settings.pass_env),
         }
 
     def fill(self, argv: Sequence[str]) -> tuple[str, ...]:
         """Placeholders and, where the tree is not mounted at the image's place, its paths."""
         words = [word.replace("{workdir}", self.workdir) for word in argv]
+        if self._engine.tier is not Tier.BUBBLEWRAP:
+            words = [self._on_host(word) for word in words]
         if self._plan.workdir != self.workdir and self._plan.workdir not in ("", "/"):
             own = re.compile(rf"(?<![\w/.-]){re.escape(self._plan.workdir)}(?=/|$)")
             words = [own.sub(self.workdir, word) for word in words]
         return tuple(words)
+
+    def _on_host(self, word: str) -> str:
+        """Without mounts, our folders are where they are on the host, and ports are leased."""
+        for inside, folder in ((OUT, self.out), (HOME, self.home), (CACHE, self._engine.cache)):
+            word = word.replace(inside, str(folder))
+        for port, leased in self._leased.items():
+            word = re.sub(rf"(?<=[:=]){port}(?!\d)|^{port}$", str(leased), word)
+        return word
 
     def inside(self, relative: str) -> str:
         return self.workdir if relative in (".", "") else f"{self.workdir}/{relative}"
@@ -171,12 +189,13 @@ class WorkspaceView:
     @property
     def sandbox(self) -> Sandbox:
         if self._sandbox is None:
-            for folder in (self.out, self.home):
+            for folder in (self.out, self.home, self.home / "tmp"):
                 folder.mkdir(parents=True, exist_ok=True)
                 self._own(folder)
             self._sandbox = Sandbox.open(self._spec(), self._engine.tier, self.uid)
             if self._access.registries:
                 listener = self._sandbox.listen(environment.PROXY_PORT)
+                self._lease(environment.PROXY_PORT, listener)
                 self.ledger = self._engine.egress.attach(listener)
             for port, bridge in self._bridges:
                 self._connect_bridge(port, bridge)
@@ -184,7 +203,7 @@ class WorkspaceView:
 
     @property
     def uid(self) -> int | None:
-        own = app_uid(self._app_id)
+        own = app_uid(self._app_id) if self._engine.tier is Tier.BUBBLEWRAP else None
         return FETCH_UID if self._access.cache_writable and own is not None else own
 
     def bridge(self, port: int, relay: object) -> None:
@@ -195,12 +214,15 @@ class WorkspaceView:
 
     def _connect_bridge(self, port: int, relay: object) -> None:
         assert self._sandbox is not None
-        listener: socket.socket = self._sandbox.listen(port)
+        listener = self._sandbox.listen(port)
+        self._lease(port, listener)
         relay.serve(listener)  # type: ignore[attr-defined]
 
-    def _own(self, folder: Path) -> None:
-        import os
+    def _lease(self, port: int, listener: socket.socket) -> None:
+        if self._engine.tier is not Tier.BUBBLEWRAP:
+            self._leased[port] = listener.getsockname()[1]
 
+    def _own(self, folder: Path) -> None:
         if self.uid is not None:
             os.chown(folder, self.uid, self.uid)
 

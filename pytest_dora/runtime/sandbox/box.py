@@ -50,6 +50,11 @@ def app_uid(name: str) -> int | None:
     return _FIRST_UID + zlib.crc32(name.encode()) % _UIDS
 
 
+def sys_prefixes() -> list[str]:
+    """Folders of the interpreter that runs the supervisor."""
+    return [str(mount.host) for mount in bubblewrap.interpreter_mounts()]
+
+
 def kill_all() -> None:
     """End every sandbox of this process at once; safe from any thread and at exit."""
     for sandbox in list(_open):
@@ -102,6 +107,7 @@ class Sandbox:
         self._folder = Path(tempfile.mkdtemp(prefix="dora-box-"))
         self._launcher: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
+        self._bridged: list[int] = []
         self._closed = False
 
     @classmethod
@@ -112,7 +118,11 @@ class Sandbox:
 
         Raises SandboxUnavailable with what the launcher said.
         """
-        sandbox = cls(spec, tier, app_uid(spec.name) if uid is None else uid)
+        if tier is not Tier.BUBBLEWRAP:
+            uid = None  # without mounts of its own an app must reach what only the caller may
+        elif uid is None:
+            uid = app_uid(spec.name)
+        sandbox = cls(spec, tier, uid)
         try:
             sandbox._start()
         except BaseException:
@@ -146,6 +156,7 @@ class Sandbox:
                 cwd=cwd,
                 env={**self.spec.env, **(env or {})},
                 limits=self._limits(),
+                ports=[*self.spec.ports, *self._bridged],
             )
         except BaseException:
             self._processes.pop(name, None)
@@ -229,8 +240,14 @@ class Sandbox:
         return self._socket("connect_unix", path=path)[0]
 
     def listen(self, port: int, address: str = "127.0.0.1") -> socket.socket:
-        """A socket listening inside the sandbox, accepted on by us (port 0: any)."""
-        return self._socket("listen", port=port, address=address)[0]
+        """A socket listening inside the sandbox, accepted on by us (port 0: any).
+
+        Without a loopback of its own the port is always chosen by the system: ask the socket.
+        """
+        wanted = port if self.tier is Tier.BUBBLEWRAP else 0
+        listener, reply = self._socket("listen", port=wanted, address=address)
+        self._bridged.append(int(reply["port"]))
+        return listener
 
     def listeners(self) -> tuple[Listener, ...]:
         """The TCP sockets on which the app's own processes listen."""
@@ -296,7 +313,8 @@ class Sandbox:
         if self.tier is Tier.LANDLOCK:
             from pytest_dora.runtime.sandbox import landlock
 
-            config["landlock"] = landlock.rules(self.spec)
+            paths = [str(bubblewrap.interpreter().parent), *sys_prefixes()]
+            config["landlock"] = landlock.rules(self.spec.mounts, paths)
         return config
 
     def _limits(self) -> dict[str, int]:

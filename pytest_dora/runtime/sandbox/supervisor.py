@@ -26,6 +26,7 @@ import time
 MEMORY_INTERVAL = 0.2
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PR_CAPBSET_DROP = 24
+CAPABILITY_VERSION = 0x20080522
 PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER = 4, 38, 22, 36
 SECCOMP_MODE_FILTER = 2
 MESSAGE_BYTES = 1 << 20
@@ -142,7 +143,7 @@ class Supervisor:
             os.umask(0o022)
             os.chdir(request["cwd"])
             if self.confine is not None:
-                self.confine.apply()
+                self.confine.apply(request["ports"])
             self.load_seccomp()
             execute(request["argv"], request["env"])
         except OSError as error:
@@ -153,12 +154,15 @@ class Supervisor:
 
     def drop_privileges(self):
         uid = self.config["uid"]
+        for capability in range(64):  # refused, and not needed, where we have none
+            self.libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
         if uid is not None:
-            for capability in range(64):
-                self.libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
+        elif os.geteuid() == 0:
+            header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+            self.libc.capset(header, (ctypes.c_uint32 * 6)())
         self.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
     def load_seccomp(self):
