@@ -127,9 +127,9 @@ class Egress:
             if self._upstream is not None:
                 return await self._through_upstream(host, port)
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = [info[4][0] for info in found]
+            addresses = [str(info[4][0]) for info in found]
             if host.lower() not in self._trusted:
-                addresses = [one for one in addresses if not is_private(str(one))]
+                addresses = [one for one in addresses if not is_private(one)]
             if not addresses:
                 raise OSError(f"{host} has no public address")
             return await asyncio.open_connection(addresses[0], port)

@@ -7,8 +7,17 @@ Landlock confines what paths a process may touch and, from kernel 6.7 on, which 
 bind and connect to. It gives no loopback and no process ids of its own.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
+
+TYPE_CHECKING = False  # typing itself would cost every sandbox some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from pytest_dora.runtime.sandbox.spec import Mount
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _VERSION_FLAG = 1
@@ -30,13 +39,13 @@ _SYSTEM = (
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 
 
-def version():
+def version() -> int:
     """The Landlock ABI of this kernel, 0 when there is none."""
-    found = ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, 0, _VERSION_FLAG)
+    found: int = ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, 0, _VERSION_FLAG)
     return max(0, found)
 
 
-def rules(mounts, interpreter_paths):
+def rules(mounts: Sequence[Mount], interpreter_paths: Iterable[str]) -> dict[str, list[str]]:
     """What a sandbox may read and write, as plain JSON. ``mounts`` has ``host``, ``writable``."""
     return {
         "read": [*_SYSTEM, *interpreter_paths]
@@ -65,7 +74,7 @@ class _NetPort(ctypes.Structure):
 class Confinement:
     """Applied once, between fork and exec, to the process that becomes the app."""
 
-    def __init__(self, wanted):
+    def __init__(self, wanted: dict[str, list[str]]) -> None:
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.abi = version()
         if self.abi < _NETWORK_ABI:
@@ -73,7 +82,7 @@ class Confinement:
         self.wanted = wanted
         self.rights = (1 << _FS_RIGHTS_BY_ABI.get(self.abi, 16)) - 1
 
-    def apply(self, ports):
+    def apply(self, ports: Sequence[int]) -> None:
         """Confine this process and its children; ``ports`` may be bound and connected to."""
         attributes = _RulesetAttributes(
             self.rights, _BIND_TCP | _CONNECT_TCP, 3 if self.abi >= _SCOPE_ABI else 0
@@ -91,10 +100,10 @@ class Confinement:
         finally:
             os.close(ruleset)
 
-    def _size(self):
+    def _size(self) -> int:
         return ctypes.sizeof(_RulesetAttributes) if self.abi >= _SCOPE_ABI else 16
 
-    def _allow_path(self, ruleset, path, access):
+    def _allow_path(self, ruleset: int, path: str, access: int) -> None:
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except OSError:
@@ -107,8 +116,8 @@ class Confinement:
         finally:
             os.close(descriptor)
 
-    def _call(self, number, *arguments):
-        result = self.libc.syscall(number, *arguments)
+    def _call(self, number: int, *arguments: Any) -> int:
+        result: int = self.libc.syscall(number, *arguments)
         if result < 0:
             raise OSError(ctypes.get_errno(), f"landlock system call {number} refused")
         return result

@@ -11,6 +11,8 @@ As the first process of its PID namespace it cannot be killed from inside, and e
 dies with it; it ends when the host's end of the socket closes, however the host died.
 """
 
+from __future__ import annotations
+
 import array
 import ctypes
 import errno
@@ -23,6 +25,14 @@ import socket
 import sys
 import time
 
+TYPE_CHECKING = False  # typing itself would cost every sandbox some milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    Message = dict[str, Any]
+    Answer = tuple[dict[str, Any], list[socket.socket]]
+
 MEMORY_INTERVAL = 0.2
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PR_CAPBSET_DROP = 24
@@ -33,23 +43,23 @@ MESSAGE_BYTES = 1 << 20
 
 
 class Supervisor:
-    def __init__(self, channel, config):
+    def __init__(self, channel: socket.socket, config: Message) -> None:
         self.channel = channel
         self.config = config
-        self.processes = {}  # pid -> name of the process the host asked for
+        self.processes: dict[int, str] = {}  # pid -> name of the process the host asked for
         self.own_namespace = config["own_namespace"]
         self.peak_bytes = 0
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.confine = None
         if config.get("landlock"):
             sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-            from landlock import Confinement
+            from landlock import Confinement  # type: ignore[import-not-found]
 
             self.confine = Confinement(config["landlock"])
 
     # --- the loop -------------------------------------------------------------------------
 
-    def run(self):
+    def run(self) -> None:
         self.libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -60,24 +70,25 @@ class Supervisor:
         self.send({"event": "ready"})
         next_look = 0.0
         while True:
-            ready, _, _ = select.select([self.channel, wake_read], [], [], MEMORY_INTERVAL)
+            channel = self.channel.fileno()
+            ready, _, _ = select.select([channel, wake_read], [], [], MEMORY_INTERVAL)
             if wake_read in ready:
                 os.read(wake_read, 4096)
             self.reap()
-            if self.channel in ready and not self.serve():
+            if channel in ready and not self.serve():
                 return
             if time.monotonic() >= next_look:
                 self.watch_memory()
                 next_look = time.monotonic() + MEMORY_INTERVAL
 
-    def serve(self):
+    def serve(self) -> bool:
         try:
             data, ancillary, _, _ = self.channel.recvmsg(MESSAGE_BYTES, socket.CMSG_SPACE(32))
         except ConnectionError:
             return False
         if not data:
             return False
-        received = array.array("i")
+        received: array.array[int] = array.array("i")
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
@@ -92,10 +103,10 @@ class Supervisor:
         self.send({"id": request["id"], **reply}, [sock.fileno() for sock in out])
         for sock in out:
             sock.close()
-        return request["op"] != "exit"
+        return bool(request["op"] != "exit")
 
-    def send(self, message, descriptors=()):
-        rights = []
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        rights: list[tuple[int, int, array.array[int]]] = []
         if descriptors:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
         try:
@@ -105,7 +116,7 @@ class Supervisor:
 
     # --- processes ------------------------------------------------------------------------
 
-    def do_spawn(self, request, descriptors):
+    def do_spawn(self, request: Message, descriptors: list[int]) -> Answer:
         error_read, error_write = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
@@ -120,7 +131,7 @@ class Supervisor:
         self.processes[pid] = request["name"]
         return {"pid": pid}, []
 
-    def become(self, request, descriptors, error_write):
+    def become(self, request: Message, descriptors: list[int], error_write: int) -> None:
         """The child's way from fork to exec; never returns."""
         try:
             os.setsid()
@@ -152,7 +163,7 @@ class Supervisor:
             os.write(error_write, f"{errno.EINVAL}:{error!r}".encode())
         os._exit(127)
 
-    def drop_privileges(self):
+    def drop_privileges(self) -> None:
         uid = self.config["uid"]
         for capability in range(64):  # refused, and not needed, where we have none
             self.libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -165,7 +176,7 @@ class Supervisor:
             self.libc.capset(header, (ctypes.c_uint32 * 6)())
         self.libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
-    def load_seccomp(self):
+    def load_seccomp(self) -> None:
         program = bytes.fromhex(self.config["seccomp"])
         if not program:
             return
@@ -177,7 +188,7 @@ class Supervisor:
         if self.libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(loaded), 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "seccomp filter refused")
 
-    def reap(self):
+    def reap(self) -> None:
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -194,7 +205,7 @@ class Supervisor:
                     "cpu": usage.ru_utime + usage.ru_stime,
                 })
 
-    def do_signal(self, request, _):
+    def do_signal(self, request: Message, _: list[int]) -> Answer:
         for pid, name in list(self.processes.items()):
             if name == request["name"]:
                 try:
@@ -203,11 +214,11 @@ class Supervisor:
                     pass
         return {}, []
 
-    def do_killall(self, _request, _):
+    def do_killall(self, _request: Message, _: list[int]) -> Answer:
         self.kill_everything()
         return {}, []
 
-    def kill_everything(self):
+    def kill_everything(self) -> None:
         if self.own_namespace:
             try:
                 os.kill(-1, signal.SIGKILL)
@@ -225,20 +236,20 @@ class Supervisor:
                     pass
             self.reap()
 
-    def do_exit(self, _request, _):
+    def do_exit(self, _request: Message, _: list[int]) -> Answer:
         self.kill_everything()
         return {}, []
 
-    def do_status(self, _request, _):
+    def do_status(self, _request: Message, _: list[int]) -> Answer:
         pids = self.app_pids()
         return {"pids": len(pids), "bytes": memory_of(pids), "peak_bytes": self.peak_bytes}, []
 
-    def app_pids(self):
+    def app_pids(self) -> list[int]:
         if self.own_namespace:
             return [int(p) for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getpid()]
         return descendants(os.getpid())
 
-    def watch_memory(self):
+    def watch_memory(self) -> None:
         if not self.processes:
             return
         used = memory_of(self.app_pids())
@@ -249,7 +260,7 @@ class Supervisor:
 
     # --- sockets --------------------------------------------------------------------------
 
-    def do_connect(self, request, _):
+    def do_connect(self, request: Message, _: list[int]) -> Answer:
         family = socket.AF_INET6 if ":" in request["address"] else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
         sock.settimeout(2)  # a full backlog must not hang the supervisor
@@ -260,7 +271,7 @@ class Supervisor:
             raise
         return {}, [sock]
 
-    def do_connect_unix(self, request, _):
+    def do_connect_unix(self, request: Message, _: list[int]) -> Answer:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(2)
         try:
@@ -270,7 +281,7 @@ class Supervisor:
             raise
         return {}, [sock]
 
-    def do_listen(self, request, _):
+    def do_listen(self, request: Message, _: list[int]) -> Answer:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -281,7 +292,7 @@ class Supervisor:
             raise
         return {"port": sock.getsockname()[1]}, [sock]
 
-    def do_listeners(self, _request, _):
+    def do_listeners(self, _request: Message, _: list[int]) -> Answer:
         sockets = listening_sockets()
         inodes = {entry["inode"]: entry for entry in sockets}
         for pid in self.app_pids():
@@ -291,13 +302,13 @@ class Supervisor:
         return {"listeners": [entry for entry in sockets if entry["pid"]]}, []
 
 
-def execute(argv, env):
+def execute(argv: list[str], env: dict[str, str]) -> None:
     """exec with the PATH of ``env``; os.execvpe would import modules we cannot read any more."""
     name = argv[0]
     places = [name] if "/" in name else [
         os.path.join(folder, name) for folder in env.get("PATH", "/usr/bin:/bin").split(":")
     ]
-    refused = FileNotFoundError(errno.ENOENT, "No such file or directory", name)
+    refused: OSError = FileNotFoundError(errno.ENOENT, "No such file or directory", name)
     for place in places:
         try:
             os.execve(place, argv, env)
@@ -308,9 +319,9 @@ def execute(argv, env):
     raise refused
 
 
-def listening_sockets():
+def listening_sockets() -> list[Message]:
     """Every listening TCP socket of this network namespace."""
-    found = []
+    found: list[Message] = []
     for path, width in (("/proc/self/net/tcp", 8), ("/proc/self/net/tcp6", 32)):
         try:
             with open(path) as table:
@@ -325,18 +336,18 @@ def listening_sockets():
                     "address": decode_address(address, width),
                     "port": int(port, 16),
                     "inode": int(fields[9]),
-                    "pid": None,
+                    "pid": 0,
                 })
     return found
 
 
-def decode_address(text, width):
+def decode_address(text: str, width: int) -> str:
     raw = b"".join(bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, width, 8))
     return socket.inet_ntop(socket.AF_INET if width == 8 else socket.AF_INET6, raw)
 
 
-def socket_inodes(pid):
-    found = []
+def socket_inodes(pid: int) -> list[int]:
+    found: list[int] = []
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except OSError:
@@ -351,7 +362,7 @@ def socket_inodes(pid):
     return found
 
 
-def memory_of(pids):
+def memory_of(pids: list[int]) -> int:
     """Bytes of private resident memory (shared file pages count for nobody)."""
     total = 0
     for pid in pids:
@@ -365,7 +376,7 @@ def memory_of(pids):
     return total
 
 
-def stat_fields(pid):
+def stat_fields(pid: int | str) -> list[str]:
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()
@@ -373,19 +384,20 @@ def stat_fields(pid):
         return []
 
 
-def is_zombie(pid):
+def is_zombie(pid: int) -> bool:
     fields = stat_fields(pid)
     return not fields or fields[0] == "Z"
 
 
-def descendants(root):
-    children = {}
+def descendants(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             fields = stat_fields(name)
             if fields:
                 children.setdefault(int(fields[1]), []).append(int(name))
-    found, queue = [], [root]
+    found: list[int] = []
+    queue = [root]
     while queue:
         for child in children.get(queue.pop(), []):
             found.append(child)
@@ -393,7 +405,7 @@ def descendants(root):
     return found
 
 
-def main():
+def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     config = json.loads(channel.recv(MESSAGE_BYTES))
