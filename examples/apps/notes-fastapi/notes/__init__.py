@@ -1,0 +1,1 @@
+"""Notes: a store and the HTTP interface to it."""
