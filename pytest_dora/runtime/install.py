@@ -157,7 +157,8 @@ def _uv(package: Package, root: Path, python: str) -> Iterator[Attempt]:
 def _extra(package: Package) -> tuple[Command, ...]:
     """What the app's image installs beside its manifests (``RUN pip install gunicorn``)."""
     extra: tuple[str, ...] = tuple(getattr(package, "extra_requirements", ()))
-    return (_fetch("uv", "pip", "install", "--no-build", *extra),) if extra else ()
+    install = ("uv", "pip", "install", "--python", ".venv/bin/python", "--no-build")
+    return (_fetch(*install, *extra),) if extra else ()
 
 
 def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
@@ -167,7 +168,7 @@ def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
     if not sources and not package.installs_project:
         return
     venv = _fetch("uv", "venv", "--allow-existing", "--python", python, ".venv")
-    install = ("uv", "pip", "install")
+    install = ("uv", "pip", "install", "--python", ".venv/bin/python")
     project = (_scripts(*install, "--no-deps", "-e", "."),) if package.installs_project else ()
     extra = _extra(package)
     frozen = package.lockfile is not None

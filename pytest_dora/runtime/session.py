@@ -13,7 +13,7 @@ from pytest_dora.discovery.generations import read_claimed
 from pytest_dora.discovery.measure import measure
 from pytest_dora.model.app import App
 from pytest_dora.model.fleet import AppFacts
-from pytest_dora.model.plan import Plan
+from pytest_dora.model.plan import Ecosystem, Package, Plan
 from pytest_dora.model.result import Finding, Outcome
 from pytest_dora.model.settings import Settings
 from pytest_dora.runtime import stages
@@ -98,7 +98,7 @@ class AppSession:
                 tools = [
                     tool
                     for package in self.plan.packages
-                    for tool in self.engine.toolchains.resolve(package)
+                    for tool in self.engine.toolchains.resolve(package, self.path)
                 ]
             except ToolMissing as missing:
                 raise StageFailed(
@@ -106,6 +106,13 @@ class AppSession:
                 ) from missing
             self._toolchains = tuple({(tool.name, tool.version): tool for tool in tools}.values())
         return self._toolchains
+
+    def python(self, package: Package) -> str | None:
+        """The interpreter of a Python package."""
+        if package.ecosystem is not Ecosystem.PYTHON:
+            return None
+        tools = self.engine.toolchains.resolve(package, self.path)
+        return next(str(tool.executable) for tool in tools if tool.name == "python")
 
     # --- stages -----------------------------------------------------------------------------
 

@@ -81,7 +81,7 @@ class _Owner:
 
 
 def _install_package(session: AppSession, package: Package, owner: _Owner) -> None:
-    python = session.engine.toolchains.python(package)
+    python = session.python(package)
     choices = recipes.attempts(package, owner.scripts.root, python)
     findings = session.findings[Stage.INSTALLED]
     where = "" if package.path == "." else f" in {package.path}"

@@ -153,6 +153,7 @@ class WorkspaceView:
         values = {
             **environment.base(),
             **environment.search_path(self._plan, self.workdir, package, cwd, tools),
+            **{name: value for tool in self._toolchains for name, value in tool.env},
             **self._access.env,
             **(env or {}),
         }
