@@ -220,7 +220,7 @@ class WorkspaceView:
         relay.serve(listener)  # type: ignore[attr-defined]
 
     def _lease(self, port: int, listener: socket.socket) -> None:
-        if self._engine.tier is not Tier.BUBBLEWRAP:
+        if listener.getsockname()[1] != port:
             self._leased[port] = listener.getsockname()[1]
 
     def _own(self, folder: Path) -> None:

@@ -101,6 +101,7 @@ class Sandbox:
         self.tier = tier
         self.uid = uid
         self.killed_for: str | None = None
+        self.own_loopback = False
         self._names = itertools.count(1)
         self._processes: dict[str, Process] = {}
         self._ready: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -244,7 +245,7 @@ class Sandbox:
 
         Without a loopback of its own the port is always chosen by the system: ask the socket.
         """
-        wanted = port if self.tier is Tier.BUBBLEWRAP else 0
+        wanted = port if self.own_loopback else 0
         listener, reply = self._socket("listen", port=wanted, address=address)
         self._bridged.append(int(reply["port"]))
         return listener
@@ -306,6 +307,7 @@ class Sandbox:
     def _config(self) -> dict[str, Any]:
         config: dict[str, Any] = {
             "own_namespace": self.tier is Tier.BUBBLEWRAP,
+            "unshare_network": self.tier is Tier.LANDLOCK,
             "uid": self.uid,
             "memory_bytes": self.spec.bounds.memory_bytes,
             "seccomp": "" if self.tier is Tier.NONE else seccomp.program().hex(),
@@ -331,6 +333,7 @@ class Sandbox:
     def _on_event(self, message: Message) -> None:
         match message["event"]:
             case "ready":
+                self.own_loopback = bool(message["own_loopback"])
                 self._ready.put(True)
             case "exit":
                 process = self._processes.pop(message["name"], None)

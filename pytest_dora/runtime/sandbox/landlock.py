@@ -77,15 +77,21 @@ class Confinement:
     def __init__(self, wanted: dict[str, list[str]]) -> None:
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.abi = version()
-        if self.abi < _NETWORK_ABI:
-            raise OSError(38, f"Landlock ABI {self.abi} cannot confine TCP (kernel 6.7 or newer)")
+        if self.abi == 0:
+            raise OSError(38, "this kernel has no Landlock")
         self.wanted = wanted
         self.rights = (1 << _FS_RIGHTS_BY_ABI.get(self.abi, 16)) - 1
 
-    def apply(self, ports: Sequence[int]) -> None:
-        """Confine this process and its children; ``ports`` may be bound and connected to."""
+    def apply(self, ports: Sequence[int] | None) -> None:
+        """Confine this process and its children; only ``ports`` may be bound and connected to.
+
+        None leaves TCP free: the process has a loopback of its own.
+        """
+        network = 0 if ports is None else _BIND_TCP | _CONNECT_TCP
+        if network and self.abi < _NETWORK_ABI:
+            raise OSError(38, f"Landlock ABI {self.abi} cannot confine TCP (kernel 6.7 or newer)")
         attributes = _RulesetAttributes(
-            self.rights, _BIND_TCP | _CONNECT_TCP, 3 if self.abi >= _SCOPE_ABI else 0
+            self.rights, network, 3 if self.abi >= _SCOPE_ABI else 0
         )
         ruleset = self._call(_CREATE, ctypes.byref(attributes), self._size(), 0)
         try:
@@ -93,7 +99,7 @@ class Confinement:
                 self._allow_path(ruleset, path, _READ)
             for path in self.wanted["write"]:
                 self._allow_path(ruleset, path, self.rights)
-            for port in ports:
+            for port in ports or ():
                 rule = _NetPort(_BIND_TCP | _CONNECT_TCP, port)
                 self._call(_ADD, ruleset, _NET_PORT, ctypes.byref(rule), 0)
             self._call(_RESTRICT, ruleset, 0)
@@ -101,7 +107,9 @@ class Confinement:
             os.close(ruleset)
 
     def _size(self) -> int:
-        return ctypes.sizeof(_RulesetAttributes) if self.abi >= _SCOPE_ABI else 16
+        if self.abi >= _SCOPE_ABI:
+            return ctypes.sizeof(_RulesetAttributes)
+        return 16 if self.abi >= _NETWORK_ABI else 8
 
     def _allow_path(self, ruleset: int, path: str, access: int) -> None:
         try:
