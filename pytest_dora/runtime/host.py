@@ -42,7 +42,7 @@ class Toolchain:
     """Variables that keep it from fetching or switching to another version of itself."""
 
 
-class ToolMissing(Exception):
+class ToolMissing(Exception):  # noqa: N818 - a state of this machine, not a mistake
     """A program that an app needs is not here; ``way_out`` is the one line that installs it."""
 
     def __init__(self, tool: str, message: str, way_out: str) -> None:
@@ -54,7 +54,8 @@ class ToolMissing(Exception):
 
 class Ran(NamedTuple):
     """How a host program ended; ``status`` is 127 when it could not be started, 124 when it
-    took too long."""
+    took too long.
+    """
 
     status: int
     stdout: str
@@ -99,7 +100,7 @@ def run_host(
 
 
 class Host:
-    """This machine as seen through an environment: its PATH, its home, what runs programs."""
+    """The machine as seen through an environment: its PATH, its home, what runs programs."""
 
     def __init__(
         self, cache: Path, run: Runner | None = None, environ: Mapping[str, str] | None = None
@@ -128,7 +129,8 @@ class Host:
 
     def mounts_for(self, program: Path) -> tuple[Path, ...]:
         """What a program at this resolved path needs to be visible: its installation prefix when
-        that is its own, else the file alone."""
+        that is its own, else the file alone.
+        """
         for store in _STORES:
             if program.is_relative_to(store):
                 return (store,)

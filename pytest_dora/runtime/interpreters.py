@@ -65,10 +65,10 @@ def _installed(host: Host) -> Iterator[Interpreter]:
             version = parse(named[0]) if named and not prefix.is_symlink() else None
             if version is None or (pattern is _RELEASE and named and named[0] != prefix.name):
                 continue  # 3.13t, pypy3.10, miniconda, a link to one of the others
-            prefix = prefix.resolve()
-            executable = prefix / "bin" / f"python{version[0]}.{version[1]}"
+            real = prefix.resolve()
+            executable = real / "bin" / f"python{version[0]}.{version[1]}"
             if executable.is_file():
-                yield Interpreter(version, executable, prefix, name)
+                yield Interpreter(version, executable, real, name)
 
 
 def _on_path(host: Host) -> Iterator[Interpreter]:
@@ -127,7 +127,8 @@ def python_toolchain(
     """Raises ToolMissing naming what is here and what would satisfy the app."""
     one = choose(interpreters, requirement)
     if one is None:
-        here = ", ".join(f"{i.version[0]}.{i.version[1]}" for i in interpreters) or "none"
+        minors = dict.fromkeys(f"{i.version[0]}.{i.version[1]}" for i in interpreters)
+        here = ", ".join(minors) or "none"
         wanted = parse(requirement or "") or (3, 12, 0)
         raise ToolMissing(
             "python",

@@ -16,6 +16,7 @@ _PARTIAL = re.compile(rf"[v=]*{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:[-+][0-9A-Za
 _COMPARATOR = re.compile(r"(\^|~>?|>=|<=|>|<|=|)\s*(\S+)")
 _OPERATOR_SPACE = re.compile(r"(\^|~>?|>=|<=|>|<|=)\s+")
 _HYPHEN = re.compile(r"(\S+)\s+-\s+(\S+)")
+_ZERO: Version = (0, 0, 0)
 _END: Version = (10**9, 0, 0)
 
 
@@ -69,22 +70,21 @@ def _bounds(word: str) -> tuple[Version, Version] | None:
     low = _triple(known)
     if not known:
         return (_END, _END) if operator in ("<", ">") else (low, _END)
-    match operator:
-        case ">=":
-            return low, _END
-        case ">":
-            return _bump(known, len(known)), _END
-        case "<":
-            return (0, 0, 0), low
-        case "<=":
-            return (0, 0, 0), _bump(known, len(known))
-        case "~" | "~>":
-            return low, _bump(known, min(len(known), 2))
-        case "^":
-            leading = next((i for i, part in enumerate(known) if part), len(known) - 1)
-            return low, _bump(known, leading + 1)
-        case _:
-            return low, _bump(known, len(known))
+    exact = (low, _bump(known, len(known)))
+    bounds = {
+        ">=": (low, _END),
+        ">": (_bump(known, len(known)), _END),
+        "<": (_ZERO, low),
+        "<=": (_ZERO, _bump(known, len(known))),
+        "~": (low, _bump(known, min(len(known), 2))),
+        "^": (low, _bump(known, _leading(known) + 1)),
+    }
+    return bounds.get(operator.rstrip(">") if operator == "~>" else operator, exact)
+
+
+def _leading(known: list[int]) -> int:
+    """Index of the part that ``^`` holds fast: the first that is not zero."""
+    return next((i for i, part in enumerate(known) if part), len(known) - 1)
 
 
 def _bump(known: list[int], length: int) -> Version:
