@@ -1,0 +1,353 @@
+"""Puts together what the recognisers read: the plan of one app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from posixpath import dirname
+
+from pytest_dora.discovery import (
+    combined,
+    compose,
+    container,
+    declared,
+    env,
+    go,
+    health,
+    node,
+    node_build,
+    node_start,
+    node_tests,
+    php,
+    python,
+    python_checks,
+    python_code,
+    services,
+    stack,
+    static,
+    tsconfig,
+)
+from pytest_dora.discovery.compose import Compose
+from pytest_dora.discovery.container import Image
+from pytest_dora.discovery.context import Context
+from pytest_dora.discovery.files import Tree
+from pytest_dora.discovery.python_code import Application
+from pytest_dora.model.plan import (
+    BuildStep,
+    Ecosystem,
+    EntryModule,
+    EnvVar,
+    Package,
+    Plan,
+    ServiceKind,
+    ServiceNeed,
+    StartPlan,
+    TestSuite,
+    TypecheckStep,
+)
+
+MAX_STARTS = 12
+
+
+@dataclass
+class _Found:
+    """Everything that was recognised, before it becomes a plan."""
+
+    context: Context
+    images: list[Image] = field(default_factory=list)
+    compose: Compose | None = None
+    env: list[EnvVar] = field(default_factory=list)
+    health: list[str] = field(default_factory=list)
+    applications: dict[str, tuple[Application, ...]] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The root and the folders of the packages."""
+        return tuple(dict.fromkeys((".", *(one.path for one in self.context.packages))))
+
+
+def plan_of(tree: Tree) -> Plan:
+    """The plan of the app whose files ``tree`` holds."""
+    found = _packages(tree)
+    context = found.context
+    _read_containers(found)
+    for project in context.python:
+        inner = [one for one in found.folders if one != project.path]
+        found.applications[project.path] = python_code.applications(tree, project, inner)
+    starts = _distinct(_starts(found))
+    sources = env.source_files(tree, _ignored(found))
+    reads = env.reads(tree, sources)
+    _declared_env(found)
+    variables = env.variables(tree, reads, found.folders, found.env)
+    needs = services.services(context, sources, reads, variables, found.compose)
+    names = stack.names(context, found.applications)
+    return Plan(
+        stack=names,
+        workdir=_workdir(found, starts),
+        packages=tuple(context.packages),
+        builds=tuple(_builds(found)),
+        entry_modules=_entry_modules(found, starts),
+        typechecks=tuple(_typechecks(found)),
+        tests=tuple(_tests(found)),
+        starts=tuple(_without_services(start, needs) for start in starts[:MAX_STARTS]),
+        services=needs,
+        env=variables,
+        health_paths=_health(found, sources, names),
+        notes=tuple(tree.notes),
+        errors=tuple(tree.errors),
+    )
+
+
+def _packages(tree: Tree) -> _Found:
+    php_packages = php.packages(tree)
+    laravel = any(php.is_laravel(tree, one) for one in php_packages)
+    node_packages, node_projects = node.find(tree, leftovers=laravel)
+    python_packages, python_projects = python.find(tree, leftovers=laravel)
+    packages = (*php_packages, *node_packages, *python_packages, *go.packages(tree))
+    return _Found(Context(tree, packages, node_projects, python_projects))
+
+
+def _read_containers(found: _Found) -> None:
+    """Images and the compose file, and what they say of interpreters and requirements."""
+    tree = found.context.tree
+    found.compose = compose.read(tree, found.folders)
+    for path, folder in container.find_dockerfiles(tree, found.folders):
+        image = container.read_image(tree, path, folder)
+        if image is not None:
+            found.images.append(image)
+    built = [one.image for one in found.compose.services.values()] if found.compose else []
+    packages = list(found.context.packages)
+    for image in (*found.images, *(one for one in built if one)):
+        packages = [_completed(package, image) for package in packages]
+    found.context.packages = packages
+
+
+def _completed(package: Package, image: Image) -> Package:
+    """A package with the interpreter and the requirements that only the image names."""
+    if image.context not in (".", package.path):
+        return package
+    update: dict[str, object] = {}
+    base = container.base_version(image)
+    if base and base[0] is package.ecosystem and package.runtime_requires is None:
+        update["runtime_requires"] = base[1]
+    if package.ecosystem is Ecosystem.PYTHON:
+        extra = container.extra_requirements(image, image.stage.runs)
+        known = package.extra_requirements
+        update["extra_requirements"] = (*known, *(one for one in extra if one not in known))
+    return package.model_copy(update=update) if update else package
+
+
+def _starts(found: _Found) -> Iterator[StartPlan]:
+    """Candidates, from what an operator declared to what a framework would do."""
+    context = found.context
+    yield from declared.dora_toml(context)
+    yield from _declared_in(found, ".")
+    yield from combined.starts(context, found.applications)
+    for folder in found.folders[1:]:
+        yield from _declared_in(found, folder)
+    for package in context.packages:
+        if package.ecosystem is Ecosystem.PHP:
+            yield from php.starts(context.tree, package)
+    projects = node_start.ordered(context.node)
+    pages_only = [one for one in projects if node_start.server_command(context.tree, one) is None]
+    python_serves = any(found.applications.values()) or any(
+        context.tree.has(node.at(project.path, "manage.py")) for project in context.python
+    )
+    if python_serves:
+        yield from node_start.script_starts(
+            context, [one for one in projects if one not in pages_only]
+        )
+        yield from _python_starts(found)
+    yield from node_start.script_starts(context, projects)
+    yield from node_start.framework_starts(context, projects)
+    if not python_serves:
+        yield from _python_starts(found)
+    for package in context.packages:
+        if package.ecosystem is Ecosystem.GO:
+            yield from go.starts(context.tree, package)
+    yield from _static(found)
+    yield from node_start.dev_starts(projects)
+
+
+def _declared_in(found: _Found, folder: str) -> Iterator[StartPlan]:
+    context = found.context
+    platform, variables = declared.app_yaml(context, folder)
+    found.env.extend(variables)
+    if platform:
+        yield platform
+    yield from declared.procfile(context, folder)
+    for image in found.images:
+        if image.context == folder:
+            start = container.start_of(context, image)
+            if start:
+                yield start
+    beside = found.compose.path.rpartition("/")[0] or "." if found.compose else None
+    if found.compose and beside == folder:
+        start = compose.start_of(context, found.compose)
+        if start:
+            yield start
+    if folder == ".":
+        yield from declared.replit(context)
+
+
+def _python_starts(found: _Found) -> Iterator[StartPlan]:
+    for project in found.context.python:
+        applications = found.applications[project.path]
+        yield from python_code.framework_starts(found.context.tree, project, applications)
+
+
+def _static(found: _Found) -> Iterator[StartPlan]:
+    """Plain files, when nothing else is there that could serve."""
+    context = found.context
+    if any(package.ecosystem is not Ecosystem.NODE for package in context.packages):
+        return
+    if any(project.has("vite", "next", "react-scripts", "astro") for project in context.node):
+        return
+    folder = static.site_folder(context.tree)
+    if folder is not None:
+        index = node.at(folder, "index.html")
+        fallback = "index.html" if static.is_single_page(context.tree, index) else None
+        yield static.start(folder, index, fallback=fallback)
+
+
+def _distinct(starts: Iterable[StartPlan]) -> list[StartPlan]:
+    """Candidates without those that run the same commands again."""
+    kept: list[StartPlan] = []
+    seen: set[str] = set()
+    for start in starts:
+        key = repr(
+            (
+                [(one.argv, one.cwd) for one in start.prepare],
+                [(one.argv, one.cwd, one.site) for one in start.processes],
+            )
+        )
+        if key not in seen:
+            seen.add(key)
+            kept.append(start)
+    return kept
+
+
+def _builds(found: _Found) -> Iterator[BuildStep]:
+    """JavaScript first: servers of other languages serve what it builds."""
+    context = found.context
+    yield from node_build.builds(context.tree, context.node)
+    for package in context.packages:
+        if package.ecosystem is Ecosystem.GO:
+            yield from go.builds(context.tree, package)
+
+
+def _typechecks(found: _Found) -> Iterator[TypecheckStep]:
+    context = found.context
+    yield from tsconfig.typechecks(context.tree, context.node)
+    for project in context.python:
+        yield from python_checks.typechecks(context.tree, project)
+    for package in context.packages:
+        if package.ecosystem is Ecosystem.GO:
+            yield from go.typechecks(package)
+        elif package.ecosystem is Ecosystem.PHP:
+            yield from php.typechecks(context.tree, package)
+
+
+def _tests(found: _Found) -> Iterator[TestSuite]:
+    context = found.context
+    yield from node_tests.tests(context.tree, context.node)
+    for project in context.python:
+        inner = [one.path for one in context.python if one.path != project.path]
+        yield from python_checks.tests(context.tree, project, inner)
+    for package in context.packages:
+        if package.ecosystem is Ecosystem.GO:
+            yield from go.tests(context.tree, package)
+        elif package.ecosystem is Ecosystem.PHP:
+            yield from php.tests(context.tree, package)
+
+
+def _entry_modules(found: _Found, starts: Sequence[StartPlan]) -> tuple[EntryModule, ...]:
+    """The modules that the first candidate loads, else those of the likeliest file."""
+    context = found.context
+    modules: list[EntryModule] = []
+    for project in context.python:
+        applications = found.applications[project.path]
+        for start in starts[:1]:
+            modules.extend(combined.entry_of_start(context, project, start, applications))
+    if not modules:
+        for project in context.python:
+            applications = found.applications[project.path]
+            modules.extend(python_code.entry_modules(context.tree, project, applications))
+    return tuple(dict.fromkeys(modules))
+
+
+def _declared_env(found: _Found) -> None:
+    """Variables of images and compose files, after those of the platform's file."""
+    paths, variables = declared.dora_facts(found.context)
+    found.health.extend(paths)
+    found.env[:0] = variables
+    if found.compose:
+        for service in found.compose.services.values():
+            if service.kind is not None:
+                continue
+            source = f"{found.compose.path}:services.{service.name}.environment"
+            for name, value in service.env.items():
+                found.env.append(EnvVar(name=name, value=value, source=source))
+            found.env.extend(EnvVar(name=name, source=source) for name in service.unset)
+    for image in found.images:
+        for name, line in image.stage.env_names:
+            value = image.env.get(name)
+            found.env.append(EnvVar(name=name, value=value, source=f"{image.path}:{line} ENV"))
+
+
+def _health(found: _Found, sources: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    checks = list(compose.health_paths(found.compose)) if found.compose else []
+    images = [*found.images]
+    if found.compose:
+        images += [one.image for one in found.compose.services.values() if one.image]
+    checks += [image.stage.health for image in images if image.stage.health]
+    found_paths = health.paths(found.context.tree, sources, checks, names)
+    return tuple(dict.fromkeys((*found.health, *found_paths)))
+
+
+def _workdir(found: _Found, starts: Sequence[StartPlan]) -> str:
+    """Where the image that is tried first has the app's root."""
+    images = [*found.images]
+    if found.compose:
+        images += [one.image for one in found.compose.services.values() if one.image]
+    for image in images:
+        if image.mount is not None:
+            return image.mount
+    return container.DEFAULT_WORKDIR
+
+
+def _without_services(start: StartPlan, needs: Sequence[ServiceNeed]) -> StartPlan:
+    """Addresses of databases come from whoever provides them, not from the image."""
+    provided = {name for need in needs for name in need.env_names}
+    if any(need.kind is ServiceKind.DATABRICKS for need in needs):
+        provided |= {"DATABRICKS_HOST", "DATABRICKS_TOKEN"}
+    if not provided:
+        return start
+
+    def cleaned(values: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in values.items() if name not in provided}
+
+    return start.model_copy(
+        update={
+            "prepare": tuple(
+                one.model_copy(update={"env": cleaned(one.env)}) for one in start.prepare
+            ),
+            "processes": tuple(
+                one.model_copy(update={"env": cleaned(one.env)}) for one in start.processes
+            ),
+        }
+    )
+
+
+def _ignored(found: _Found) -> tuple[str, ...]:
+    """Folders of projects that are no part of the app."""
+    tree = found.context.tree
+    taken = {one.path for one in found.context.node} | {one.path for one in found.context.python}
+    ignored = [
+        dirname(path)
+        for path in tree.files
+        if path.rsplit("/", 1)[-1] in ("package.json", "pyproject.toml", "requirements.txt")
+        and dirname(path)
+        and dirname(path) not in taken
+    ]
+    return tuple(one for one in ignored if not any(path.startswith(f"{one}/") for path in taken))
