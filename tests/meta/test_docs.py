@@ -1,0 +1,101 @@
+"""What the pages say is what the code does: options, reasons, checks, links, commands."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.meta.project import DOCS, PACKAGE, ROOT, modules, pages, rows
+
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_OPTION = re.compile(r"^  (--dora[a-z-]*)", re.MULTILINE)
+
+
+def _help() -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_every_option_is_documented_and_every_documented_option_exists() -> None:
+    assert sorted(rows(DOCS / "reference" / "options.md")) == sorted(set(_OPTION.findall(_help())))
+
+
+def test_every_reason_is_documented_and_every_documented_reason_is_used() -> None:
+    documented = rows(DOCS / "reference" / "reasons.md")
+    assert sorted(set(documented)) == sorted(documented), "a reason stands twice"
+    assert sorted(documented) == sorted(set().union(*map(_reasons, modules())))
+
+
+def _reasons(path: Path) -> set[str]:
+    """Reasons are given by keyword or as the third argument of StageFailed."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        given = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
+        if isinstance(node.func, ast.Name) and node.func.id == "StageFailed":
+            given += node.args[2:3]
+        for value in given:
+            found |= {
+                leaf.value
+                for leaf in ast.walk(value)
+                if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
+            }
+    return {word for word in found if re.fullmatch(r"[a-z][a-z_]+", word)}
+
+
+def test_every_check_has_its_section() -> None:
+    from pytest_dora.checks.builtin import BUILTIN
+
+    text = (DOCS / "reference" / "checks.md").read_text()
+    sections = re.findall(r"^## `?([a-z]+)`?$", text, re.MULTILINE)
+    assert sections == [spec.id for spec in BUILTIN]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text()):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), f"{target} is not there"
+        if anchor:
+            assert anchor in _anchors(file), f"{target}: no such heading"
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ +(.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    index = (DOCS / "README.md").read_text()
+    linked = {(DOCS / target).resolve() for target in _LINK.findall(index) if "://" not in target}
+    assert {page for page in DOCS.rglob("*.md") if page != DOCS / "README.md"} <= linked
+
+
+def test_the_test_command_of_the_readme_is_the_one_that_ci_runs() -> None:
+    commands = re.findall(r"^```sh\n(.+?)\n```$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(commands) >= 2
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert commands[1] == ci[-1], "CI's last line is the second command of the README"
+
+
+def test_the_project_speaks_of_no_machine_and_no_registry() -> None:
+    text_of = {
+        path: path.read_text()
+        for folder in (PACKAGE, DOCS, ROOT / ".ci")
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in {".py", ".md", ".toml", ""}
+    }
+    home = re.compile(r"/(?:root|home/[a-z]+|work)/\.?\w")
+    assert [str(path) for path, text in text_of.items() if home.search(text)] == []
