@@ -65,6 +65,11 @@ class Supervisor:
     # --- the loop -------------------------------------------------------------------------
 
     def run(self) -> None:
+        own_loopback = self.own_namespace or (
+            self.config["unshare_network"] and unshare_network(self.libc)
+        )
+        self.own_loopback = bool(own_loopback)
+        # only now: a process that is not dumpable may not write its own uid_map
         self.libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -72,11 +77,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_IGN)
-        own_loopback = self.own_namespace or (
-            self.config["unshare_network"] and unshare_network(self.libc)
-        )
-        self.send({"event": "ready", "own_loopback": bool(own_loopback)})
-        self.own_loopback = bool(own_loopback)
+        self.send({"event": "ready", "own_loopback": self.own_loopback})
         next_look = 0.0
         while True:
             channel = self.channel.fileno()
