@@ -205,6 +205,8 @@ class ServiceNeed(Model):
     """The scheme the app's code or compose file uses (``postgresql+asyncpg``), when seen."""
     required: bool = True
     """False when the code falls back to something that works without it (SQLite)."""
+    host_aliases: tuple[str, ...] = ()
+    """Names under which the app reaches it (compose services, ``db``): mapped to loopback."""
     source: str
 
 

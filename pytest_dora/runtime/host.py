@@ -42,11 +42,11 @@ class Toolchain:
     """Variables that keep it from fetching or switching to another version of itself."""
 
 
-class ToolMissing(Exception):  # noqa: N818 - a state of this machine, not a mistake
+class ToolMissing(Exception):
     """A program that an app needs is not here; ``way_out`` is the one line that installs it."""
 
     def __init__(self, tool: str, message: str, way_out: str) -> None:
-        super().__init__(f"{message}; install it with: {way_out}")
+        super().__init__(f"{message} (way out: {way_out})")
         self.tool = tool
         self.message = message
         self.way_out = way_out
