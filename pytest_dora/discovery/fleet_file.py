@@ -179,7 +179,9 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     except tomli.TOMLDecodeError as error:
         message = re.sub(r" \(at .*\)$", "", str(error))
         hint = "" if path.suffix == ".toml" else "; a fleet file is TOML"
-        raise fleet_error(path, error.lineno, f"{message[:1].lower()}{message[1:]}{hint}") from error
+        raise fleet_error(
+            path, error.lineno, f"{message[:1].lower()}{message[1:]}{hint}"
+        ) from error
 
 
 class _Reader:

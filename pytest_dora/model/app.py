@@ -33,6 +33,10 @@ class Generation(Model):
     output_tokens: int | None = Field(None, ge=0)
     turns: int | None = Field(None, ge=0)
     validation_runs: int | None = Field(None, ge=0)
+    attempts: int | None = Field(None, ge=1)
+    """How many times the app was generated; None when only this once is known."""
+    attempts_cost_usd: float | None = Field(None, ge=0)
+    """Cost of all attempts, failed and replaced ones too; None when no cost is known."""
     claimed: bool = False
     """True when the numbers come from inside the app: published, never counted."""
     source: str | None = None

@@ -1,0 +1,1 @@
+"""From results to one report, its gate and its files."""
