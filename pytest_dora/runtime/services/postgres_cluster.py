@@ -21,7 +21,9 @@ from pytest_dora.runtime.services.postgres_install import Installation
 
 PORT = 5432
 ADMIN = "postgres"
-_UID = 61182
+_UID, _NOBODY = 61182, 65534
+"""Who runs the server when we are root, which it refuses to be: a user of the sandbox's own,
+else one that the system knows, for ``initdb`` looks its name up."""
 _CONNECTIONS = 300
 _START_SECONDS = 60.0
 _SQL_SECONDS = 60.0
@@ -57,7 +59,9 @@ class Cluster:
         self._installation = installation
         self._cache = cache
         self._tier = tier
-        self._as_root = os.geteuid() == 0
+        self._uid: int | None = None
+        if os.geteuid() == 0:
+            self._uid = _UID if tier is Tier.BUBBLEWRAP else _NOBODY
         run_dir.mkdir(parents=True, exist_ok=True)
         # without mounts of its own the server's user must get through to its files
         place = run_dir if tier is Tier.BUBBLEWRAP else None
@@ -140,7 +144,7 @@ class Cluster:
         self._sandbox = self._open([self._folder])
         argv = [str(self._installation.bin_dir / "postgres"), "-D", str(self._data)]
         argv += ["-k", self._sockets, "-p", str(self.port), "-h", "127.0.0.1"]
-        self._process = self._sandbox.spawn(self._as_server(argv), cwd=str(self._data))
+        self._process = self._sandbox.spawn(argv, cwd=str(self._data))
         deadline = time.monotonic() + _START_SECONDS
         state = self._data / "postmaster.pid"
         while not _is_ready(state):
@@ -165,19 +169,13 @@ class Cluster:
             bounds=Bounds(processes=4096),  # a user's, in every sandbox: one server per worker
             ports=(self.port,),
         )
-        return Sandbox.open(spec, self._tier, _UID if self._as_root else None)
-
-    def _as_server(self, argv: list[str]) -> list[str]:
-        """PostgreSQL refuses to run as root, which is what a sandbox without mounts leaves it."""
-        if not self._as_root or self._tier is Tier.BUBBLEWRAP:
-            return argv
-        return ["setpriv", f"--reuid={_UID}", f"--regid={_UID}", "--clear-groups", *argv]
+        return Sandbox.open(spec, self._tier, self._uid)
 
     # --- the data folder --------------------------------------------------------------------
 
     def _make_data(self) -> None:
         self._own(self._folder)
-        if self._tier is not Tier.BUBBLEWRAP and self._as_root:
+        if self._uid == _NOBODY:
             self._initdb(self._folder)  # the cache of root is closed to the server's user
             return
         template = self._template()
@@ -193,7 +191,7 @@ class Cluster:
         digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
         templates = self._cache / "postgres"
         templates.mkdir(parents=True, exist_ok=True)
-        owner = _UID if self._as_root else os.geteuid()
+        owner = os.geteuid() if self._uid is None else self._uid
         template = templates / f"{self._installation.version}-{owner}-{digest}"
         with FileLock(templates / ".lock", timeout=300):
             if not template.is_dir():
@@ -210,9 +208,9 @@ class Cluster:
         argv = [str(self._installation.bin_dir / "initdb"), "-D", str(folder / "data")]
         argv += ["-U", ADMIN, "-A", "trust", "-E", "UTF8", "--no-sync", "--wal-segsize=4"]
         with self._open([folder]) as sandbox:
-            done = sandbox.run(self._as_server([*argv, "--locale=C.UTF-8"]), timeout=120)
+            done = sandbox.run([*argv, "--locale=C.UTF-8"], timeout=120)
             if not done.ok:  # not every system has that locale
-                done = sandbox.run(self._as_server([*argv, "--locale=C"]), timeout=120)
+                done = sandbox.run([*argv, "--locale=C"], timeout=120)
         if not done.ok:
             raise ClusterFailed(_said(done, "initdb"))
         with (folder / "data/postgresql.conf").open("a", encoding="utf-8") as settings:
@@ -220,8 +218,8 @@ class Cluster:
         (folder / "data/pg_hba.conf").write_text(_ACCESS, encoding="utf-8")
 
     def _own(self, folder: Path) -> None:
-        if self._as_root:
-            os.chown(folder, _UID, _UID)
+        if self._uid is not None:
+            os.chown(folder, self._uid, self._uid)
 
 
 def _is_ready(state: Path) -> bool:

@@ -29,10 +29,17 @@ class Installation:
         return int(self.version.split(".")[0])
 
 
-def find_installation(environ: Mapping[str, str] | None = None) -> Installation:
+def find_installation() -> Installation:
     """The one on PATH, else the newest the system has, else a wheel's. Raises ToolMissing."""
+    for found in installations():
+        return found
+    raise ToolMissing("postgresql", "PostgreSQL is not installed", WAY_OUT)
+
+
+def installations(environ: Mapping[str, str] | None = None) -> Iterator[Installation]:
+    """Every usable one, in the order of preference."""
     host = Host(Path("/nonexistent"), environ=environ)
-    for folder in _folders(host):
+    for folder in dict.fromkeys(_folders(host)):
         if not all((folder / name).is_file() for name in _PROGRAMS):
             continue
         said = host.run([str(folder / "postgres"), "--version"]).stdout
@@ -40,8 +47,7 @@ def find_installation(environ: Mapping[str, str] | None = None) -> Installation:
         if version is not None:
             programs = [(folder / name).resolve() for name in _PROGRAMS]
             mounts = {mount for program in programs for mount in host.mounts_for(program)}
-            return Installation(folder, version[1], tuple(sorted(mounts)))
-    raise ToolMissing("postgresql", "PostgreSQL is not installed", WAY_OUT)
+            yield Installation(folder, version[1], tuple(sorted(mounts)))
 
 
 def find_postgres() -> str | None:
