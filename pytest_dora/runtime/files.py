@@ -14,7 +14,7 @@ def read_regular(root: Path, relative: str, limit: int) -> bytes | None:
     read; a FIFO or a device is not opened for reading, so nothing hangs.
     """
     parts = PurePosixPath(relative).parts
-    if not parts or ".." in parts or PurePosixPath(relative).is_absolute():
+    if not parts or ".." in parts or parts[0].startswith("/") or not _is_file_name(relative):
         return None
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
@@ -31,7 +31,26 @@ def read_regular(root: Path, relative: str, limit: int) -> bytes | None:
         return None
     finally:
         os.close(here)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        return file.read(limit)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(limit)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _is_file_name(text: str) -> bool:
+    """Whether a file system could hold it: no null byte, and nothing that is no text."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def printable(name: str) -> str:
+    """A file name of any bytes as text that JSON, logs and terminals can carry."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

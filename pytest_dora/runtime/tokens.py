@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _POLL_SECONDS = 0.02
+_ALL = -1
 
 
 class Grant(NamedTuple):
@@ -24,35 +26,53 @@ class Grant(NamedTuple):
 
 
 class Tokens:
-    """``count`` CPU tokens shared by every process that names the same folder."""
+    """``count`` CPU tokens shared by every process that names the same folder.
+
+    A thread that holds a token may ask again: it is granted the one it has, for two threads that
+    each wait for a second token would wait for ever.
+    """
 
     def __init__(self, folder: Path, count: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._gate = folder / "gate"
         self._files = [folder / f"cpu{number}" for number in range(max(1, count))]
         self._start = os.getpid() % len(self._files)
+        self._mine = threading.local()
 
     @contextmanager
     def cpu(self) -> Iterator[Grant]:
         """Hold one token."""
+        held: int | None = getattr(self._mine, "descriptor", None)
+        if held is not None:
+            yield Grant(0.0, held != _ALL and self._others_hold(held))
+            return
         clock = time.perf_counter()
         descriptor = self._take_any()
+        self._mine.descriptor = descriptor
         try:
             yield Grant(time.perf_counter() - clock, self._others_hold(descriptor))
         finally:
+            self._mine.descriptor = None
             os.close(descriptor)
 
     @contextmanager
     def exclusive(self) -> Iterator[Grant]:
-        """Hold every token, so that nothing else computes."""
+        """Hold every token, so that nothing else computes.
+
+        Raises RuntimeError in a thread that holds a token: it would wait for itself.
+        """
+        if getattr(self._mine, "descriptor", None) is not None:
+            raise RuntimeError("this thread holds a token already")
         clock = time.perf_counter()
         held: list[int] = []
         try:
             # the gate keeps newcomers from taking tokens while we collect them all
             held.append(_lock(self._gate, fcntl.LOCK_EX))
             held.extend(_lock(path, fcntl.LOCK_EX) for path in self._files)
+            self._mine.descriptor = _ALL
             yield Grant(time.perf_counter() - clock, contended=False)
         finally:
+            self._mine.descriptor = None
             for descriptor in held:
                 os.close(descriptor)
 
@@ -69,7 +89,6 @@ class Tokens:
                 else:
                     return descriptor
             time.sleep(_POLL_SECONDS)
-
 
     def _others_hold(self, own: int) -> bool:
         mine = os.fstat(own).st_ino

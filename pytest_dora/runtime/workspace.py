@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pathspec
+
+from pytest_dora.runtime.files import printable, read_regular
 
 DEPENDENCY_FOLDERS = frozenset(
     {"node_modules", ".venv", "venv", "__pycache__", ".git", ".hg", ".svn", "bower_components"}
@@ -31,83 +35,147 @@ class CopyReport:
     files: int = 0
     bytes: int = 0
     skipped: list[str] = field(default_factory=list)
+    """``name: why``, printable, the first thousand."""
+
+    def skip(self, name: str, why: str | None) -> None:
+        if len(self.skipped) < 1000:
+            self.skipped.append(f"{printable(name)}: {why}")
 
 
 def clean_copy(source: Path, target: Path, limit: int) -> CopyReport:
     """Copy the regular files of an app as a fresh checkout would have them.
 
     Dependencies and ignored build output stay behind, as does all that is no regular file;
-    symbolic links are kept when they stay inside the app. Raises WorkspaceFull.
+    symbolic links are kept when they stay inside the app. ``limit`` is in bytes, counted as
+    the files say they are long. Raises WorkspaceFull.
     """
     report = CopyReport()
     ignored = _ignored(source)
     target.mkdir(parents=True, exist_ok=True)
-    stack = [(source, target, "")]
+    stack = [(str(source), str(target), "")]
     while stack:
         folder, into, prefix = stack.pop()
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            report.skipped.append(f"{prefix or '.'}: {error.strerror}")
+            report.skip(prefix or ".", error.strerror)
             continue
         for entry in entries:
-            name = f"{prefix}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name in DEPENDENCY_FOLDERS:
-                    continue
-                if entry.name in _OUTPUT_FOLDERS and ignored.match_file(name + "/"):
-                    report.skipped.append(f"{name}: ignored build output")
-                    continue
-                (into / entry.name).mkdir(exist_ok=True)
-                stack.append((Path(entry.path), into / entry.name, name + "/"))
-            else:
-                _copy_entry(entry, into / entry.name, name, source, report, limit)
+            name, place = f"{prefix}{entry.name}", f"{into}/{entry.name}"
+            try:
+                if not entry.is_dir(follow_symlinks=False):
+                    _copy_entry(entry, place, _Place(name, source, limit), report)
+                elif entry.name in _OUTPUT_FOLDERS and ignored.match_file(name + "/"):
+                    report.skip(name, "ignored build output")
+                elif entry.name not in DEPENDENCY_FOLDERS:
+                    os.makedirs(place, exist_ok=True)
+                    stack.append((entry.path, place, name + "/"))
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise WorkspaceFull(f"no space left for a copy of {printable(name)}") from error
+                report.skip(name, error.strerror)
     return report
 
 
-def _copy_entry(
-    entry: os.DirEntry[str],
-    into: Path,
-    name: str,
-    root: Path,
-    report: CopyReport,
-    limit: int,
-) -> None:
-    try:
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode):
-            where = Path(entry.path).resolve()
-            if os.path.isabs(os.readlink(entry.path)) or not where.is_relative_to(root.resolve()):
-                report.skipped.append(f"{name}: link out of the app")
-            else:
-                os.symlink(os.readlink(entry.path), into)
-        elif not stat.S_ISREG(status.st_mode):
-            report.skipped.append(f"{name}: no regular file")
+class _Place(NamedTuple):
+    """Where an entry stands: its name under the app's root, and how large the copy may become."""
+
+    name: str
+    root: Path
+    limit: int
+
+
+def _copy_entry(entry: os.DirEntry[str], into: str, place: _Place, report: CopyReport) -> None:
+    name, root, limit = place
+    status = entry.stat(follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        leads_to = os.readlink(entry.path)
+        if _stays_inside(leads_to, name, root):
+            os.symlink(leads_to, into)
         else:
-            report.files += 1
-            report.bytes += status.st_size
-            if report.bytes > limit:
-                raise WorkspaceFull(f"the app is larger than {limit // 2**20} MiB (at {name})")
-            shutil.copyfile(entry.path, into, follow_symlinks=False)
-            into.chmod(stat.S_IMODE(status.st_mode) | 0o600)
-            os.utime(into, ns=(status.st_atime_ns, status.st_mtime_ns))
-    except RuntimeError:
-        report.skipped.append(f"{name}: link loop")
-    except OSError as error:
-        if error.errno in _FULL:
-            raise WorkspaceFull(f"no space left for a copy of {name}") from error
-        report.skipped.append(f"{name}: {error.strerror}")
+            report.skip(name, "link out of the app")
+    elif not stat.S_ISREG(status.st_mode):
+        report.skip(name, "no regular file")
+    else:
+        if report.bytes + status.st_size > limit:
+            where = printable(name)
+            raise WorkspaceFull(f"the app is larger than {limit / 2**20:g} MiB (at {where})")
+        _copy_regular(entry.path, into, status)
+        report.files += 1
+        report.bytes += status.st_size
 
 
-_FULL = frozenset({28, 122})  # ENOSPC, EDQUOT
+def _stays_inside(leads_to: str, name: str, root: Path) -> bool:
+    """Whether a link is good in any place the tree is copied to: no way out, also not back in."""
+    if os.path.isabs(leads_to):
+        return False
+    depth = name.count("/")
+    for part in leads_to.split("/"):
+        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
+        if depth < 0:
+            return False
+    inside = os.path.realpath(root)
+    return os.path.commonpath([inside, os.path.realpath(f"{root}/{name}")]) == inside
+
+
+def _copy_regular(source: str, into: str, status: os.stat_result) -> None:
+    """Copy contents, permissions and times; holes stay holes, so that no disk is filled by them."""
+    reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        writer = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            holes = status.st_blocks * 512 < status.st_size
+            os.ftruncate(writer, status.st_size if holes else 0)
+            for start, end in (
+                _data_ranges(reader, status.st_size) if holes else [(0, status.st_size)]
+            ):
+                _copy_range(reader, writer, start, end)
+            os.fchmod(writer, status.st_mode & 0o777 | 0o600)
+            os.utime(writer, ns=(status.st_atime_ns, status.st_mtime_ns))
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
+
+
+def _data_ranges(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file that are no holes."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole to the end
+                return
+            raise
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, min(end, size)
+
+
+def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
+    os.lseek(writer, start, os.SEEK_SET)
+    while start < end:
+        sent = os.sendfile(writer, reader, start, end - start)
+        if sent == 0:
+            return  # it became shorter while we read it
+        start += sent
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_IGNORE_BYTES = 2**18
 
 
 def _ignored(source: Path) -> pathspec.GitIgnoreSpec:
-    try:
-        lines = (source / ".gitignore").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
-    return pathspec.GitIgnoreSpec.from_lines(lines)
+    raw = read_regular(source, ".gitignore", _IGNORE_BYTES) or b""
+    good: list[str] = []
+    for line in raw.decode("utf-8", "replace").splitlines():
+        try:
+            pathspec.GitIgnoreSpec.from_lines([line])
+        except ValueError:
+            continue  # git overlooks what is no pattern, too
+        good.append(line)
+    return pathspec.GitIgnoreSpec.from_lines(good)
 
 
 def tree_copy(source: Path, target: Path) -> None:
@@ -116,14 +184,15 @@ def tree_copy(source: Path, target: Path) -> None:
     Raises WorkspaceFull with what ``cp`` said.
     """
     target.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        ["cp", "-a", "--reflink=auto", "--", f"{source}/.", str(target)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    copy = ("cp", "-a", "--reflink=auto", "--", f"{source}/.", str(target))
+    done = subprocess.run(copy, capture_output=True, check=False)
+    if done.returncode != 0 and b"Permission denied" in done.stderr:
+        # the app locked its own files, and we have no more rights than it has
+        _quietly("chmod", "-R", "u+rwX", "--", str(source), str(target))
+        done = subprocess.run(copy, capture_output=True, check=False)
     if done.returncode != 0:
-        raise WorkspaceFull(f"copying the workspace failed: {done.stderr.strip()[-300:]}")
+        said = done.stderr.decode("utf-8", "replace").strip()[-300:]
+        raise WorkspaceFull(f"copying the workspace failed: {said}")
 
 
 def give_to(path: Path, uid: int | None) -> None:
@@ -133,22 +202,19 @@ def give_to(path: Path, uid: int | None) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a tree whatever modes its owner gave it."""
+    """Remove a tree, however deep it is and whatever modes its owner gave it.
 
-    def make_writable(_function: object, name: str, _error: BaseException) -> None:
-        parent = os.path.dirname(name)
-        for each in (parent, name):
-            try:
-                if not os.path.islink(each):
-                    os.chmod(each, 0o700)
-            except OSError:
-                continue
-        try:
-            os.unlink(name)
-        except IsADirectoryError:
-            shutil.rmtree(name, ignore_errors=True)
-        except OSError:
-            return
+    Never raises: what cannot be removed stays.
+    """
+    if not os.path.lexists(path):
+        return
+    # rm does not recurse on a stack of ours, and never follows a link
+    if _quietly("rm", "-rf", "--", str(path)) and os.path.isdir(path):
+        _quietly("chmod", "-R", "u+rwX", "--", str(path))
+        _quietly("rm", "-rf", "--", str(path))
 
-    if path.exists():
-        shutil.rmtree(path, onerror=lambda f, n, e: make_writable(f, n, e[1]))
+
+def _quietly(*argv: str) -> bool:
+    """Whether a program of the system failed."""
+    silent = subprocess.DEVNULL
+    return subprocess.run(argv, stdout=silent, stderr=silent, check=False).returncode != 0
