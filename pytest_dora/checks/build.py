@@ -6,7 +6,6 @@ import json
 
 from pytest_dora.model.plan import EntryModule
 from pytest_dora.model.result import CheckResult, Finding, FindingOutcome, Outcome, Remediation
-from pytest_dora.runtime import environment
 from pytest_dora.runtime.files import read_regular
 from pytest_dora.runtime.sandbox.spec import Completed
 from pytest_dora.runtime.session import AppSession
@@ -54,7 +53,7 @@ def check_build(session: AppSession) -> CheckResult:
     findings += session.findings[Stage.INSTALLED]
     findings += session.findings[Stage.BUILT]
     for entry in plan.entry_modules:
-        findings.append(_import_entry(session, view, entry))
+        findings.append(_import_entry(view, entry))
     return _result(session, view, tuple(findings))
 
 
@@ -116,12 +115,11 @@ def _broken_manifest(error: str) -> Finding:
     )
 
 
-def _import_entry(session: AppSession, view: WorkspaceView, entry: EntryModule) -> Finding:
+def _import_entry(view: WorkspaceView, entry: EntryModule) -> Finding:
     name = f"import-{entry.module}.json"
     done = view.run(
         ("python", "-c", _PROBE, entry.module, f"{OUT}/{name}"),
         cwd=entry.cwd,
-        env=environment.declared(session.plan),
         package=entry.package,
         timeout=_IMPORT_SECONDS,
         name=f"import {entry.module}",

@@ -12,7 +12,6 @@ from pytest_dora.checks.coverage import Coverage, union
 from pytest_dora.checks.suites import SuiteResult, run_suite
 from pytest_dora.model.plan import Plan
 from pytest_dora.model.result import CheckResult, Finding, FindingOutcome, Outcome, Remediation
-from pytest_dora.runtime.environment import declared
 from pytest_dora.runtime.stage import Stage
 
 if TYPE_CHECKING:
@@ -40,10 +39,9 @@ def check_tests(session: AppSession) -> CheckResult:
     if not plan.tests:
         return _no_suites(session)
     view = session.tests_workspace()
-    view.declare(declared(plan))
     before = len(view.timings)
     results = [
-        run_suite(view, suite, {}, session.settings.limits.tests_seconds) for suite in plan.tests
+        run_suite(view, suite, session.settings.limits.tests_seconds) for suite in plan.tests
     ]
     asserted = measure_assertions(view.root, test_files(plan))
     worst = _worst(results)

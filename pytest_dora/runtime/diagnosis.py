@@ -10,6 +10,8 @@ _ERROR = re.compile(
     r"|cannot find|not found|failed to|FAILED\b|undefined:)",
     re.IGNORECASE,
 )
+_LOCATED = re.compile(r"^\S+[(:]\d+[,:]\d+\)?:? (?:- )?(?:fatal )?error\b|\berror TS\d+: ")
+"""An error with its file and line: what a person looks for first."""
 _NOISE = re.compile(
     r"^\s*(\$ |at |warn|npm warn|npm notice|npm ERR! A complete log|info\b|\d+ error|0 errors?\b"
     r"|File \"|Traceback|\^+\s*$|During handling|error: script \"|error: \"\w+\" exited"
@@ -44,6 +46,9 @@ def first_error(output: str, limit: int = 300) -> str:
         if ended:
             return ended.group(1).strip()[:limit]
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for line in lines:
+        if _LOCATED.search(line):
+            return line[:limit]
     for line in lines:
         if _ERROR.search(line) and not _NOISE.match(line):
             return line[:limit]

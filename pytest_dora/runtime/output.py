@@ -11,11 +11,13 @@ from pathlib import Path
 TAIL_BYTES = 64 * 1024
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # OSC and friends: titles, links
-    r"|\x1b[@-Z\\-_]",
-    re.DOTALL,
+    # OSC and friends: titles, links. One that is never ended must not hide the lines after it
+    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
+    r"|\x1b[@-Z\\-_]"
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def clean(text: str) -> str:
@@ -40,6 +42,7 @@ class Log:
         self._flood = flood
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
+        self._first = b""
         self._head_left = limit // 2
         self._total = 0
         self._lock = threading.Lock()
@@ -67,6 +70,8 @@ class Log:
             self._head_left -= len(head)
             if head and self._file is not None:
                 _write_all(self._file.fileno(), head)
+            if len(self._first) < TAIL_BYTES // 2:
+                self._first += data[: TAIL_BYTES // 2 - len(self._first)]
             self._tail.append(data)
             self._tail_bytes += len(data)
             keep = max(self._limit // 2, TAIL_BYTES) if rest or self._head_left == 0 else TAIL_BYTES
@@ -77,6 +82,18 @@ class Log:
         """The last bytes printed, as clean text."""
         with self._lock:
             return decode(b"".join(self._tail)[-size:])
+
+    def excerpt(self) -> str:
+        """The beginning and the end of what was printed, at most 64 KiB of it, as clean text."""
+        with self._lock:
+            kept = b"".join(self._tail)
+            if self._total <= len(kept):
+                data = kept if len(kept) <= TAIL_BYTES else b""
+            else:
+                data = b""
+            if not data and self._total:
+                data = self._first + b"\n[...]\n" + kept[-TAIL_BYTES // 2 :]
+            return decode(data)
 
     @property
     def size(self) -> int:

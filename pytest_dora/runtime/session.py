@@ -16,7 +16,7 @@ from pytest_dora.model.fleet import AppFacts
 from pytest_dora.model.plan import Ecosystem, Package, Plan
 from pytest_dora.model.result import Finding, Outcome
 from pytest_dora.model.settings import Settings
-from pytest_dora.runtime import stages
+from pytest_dora.runtime import environment, stages
 from pytest_dora.runtime.engine import Engine, hash_text, safe_name
 from pytest_dora.runtime.output import clean
 from pytest_dora.runtime.sandbox.select import choose_tier
@@ -162,7 +162,9 @@ class AppSession:
     def view(self, root: Path, stage: Stage, log: str) -> WorkspaceView:
         """A view of one of our trees, with the services that the app needs."""
         services = self.services(stage)
-        access = Access(hosts=services.hosts, env=services.env)
+        # what services hand over is stronger than what the app declares of itself
+        env = {**environment.declared(self.plan), **services.env}
+        access = Access(hosts=services.hosts, env=env)
         view = WorkspaceView(
             self.engine, self.app.app_id, self.plan, root, self.toolchains, access, log
         )

@@ -187,15 +187,14 @@ def build(session: AppSession) -> WorkspaceView:
         root = base.root  # nobody else will ask for the pristine tree
     view = session.view(root, Stage.BUILT, "build")
     findings = session.findings[Stage.BUILT]
-    declared = environment.declared(plan)
     for step in plan.builds:
         before = _snapshot(view, step.artefacts)
         done = view.run(
-            step.argv, cwd=step.cwd, env={**declared, **step.env}, package=step.package,
+            step.argv, cwd=step.cwd, env=step.env, package=step.package,
             timeout=session.settings.limits.build_seconds, name=f"build {step.name}",
         )  # fmt: skip
         if not done.ok and not done.timed_out and done.killed_for is None:
-            done = _with_registries(session, view, step, declared, done, findings)
+            done = _with_registries(session, view, step, done, findings)
         if not done.ok:
             raise _build_failed(done, step.source)
         if step.artefacts and _snapshot(view, step.artefacts) == before:
@@ -212,14 +211,14 @@ def _with_registries(
     session: AppSession,
     view: WorkspaceView,
     step: BuildStep,
-    declared: dict[str, str],
     failed: Completed,
     findings: list[Finding],
 ) -> Completed:
     """Try a failed build step again with the registries in reach; needing them is a finding."""
     online = WorkspaceView(
         session.engine, session.app.app_id, session.plan, view.root, session.toolchains,
-        Access(registries=True, env={**environment.install(False), **declared}), "build",
+        Access(registries=True, env={**environment.declared(session.plan), **environment.install(False)}),
+        "build",
     )  # fmt: skip
     try:
         done = online.run(
@@ -283,7 +282,6 @@ def serve(session: AppSession) -> RunningApp:
     failures: list[tuple[str, StartFailed]] = []
     for candidate in plan.starts[:_CANDIDATES]:
         view = session.view(base.root, Stage.SERVER, "runtime")
-        view.declare(environment.declared(plan))
         try:
             with session.engine.tokens.cpu():
                 app = start(view, plan, candidate, limits.start_seconds, limits.prepare_seconds)

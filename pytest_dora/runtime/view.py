@@ -141,10 +141,6 @@ class WorkspaceView:
             self.fill(argv), cwd=self.inside(cwd), env=self.environment(package, cwd, env), log=sink
         )
 
-    def declare(self, values: Mapping[str, str]) -> None:
-        """Values of the app's own declarations: weaker than what services hand over."""
-        self._access = replace(self._access, env={**values, **self._access.env})
-
     def environment(
         self, package: str, cwd: str, env: Mapping[str, str] | None
     ) -> dict[str, str]:

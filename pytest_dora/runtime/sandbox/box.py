@@ -204,7 +204,7 @@ class Sandbox:
             cpu_seconds=process.cpu_seconds,
             timed_out=timed_out,
             killed_for=self.killed_for,
-            output=log.tail(),
+            output=log.excerpt(),
         )
 
     def _await(self, process: Process, deadline: float) -> bool:

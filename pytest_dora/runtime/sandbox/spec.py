@@ -72,7 +72,7 @@ class Completed:
     killed_for: str | None = None
     """``memory`` or ``output`` when a limit ended it."""
     output: str = ""
-    """The last 64 KiB of what it printed, cleaned of control characters."""
+    """The first and last of what it printed, 64 KiB at most, cleaned of control characters."""
     log: str | None = None
 
     @property

@@ -36,7 +36,8 @@ class Provided:
 
 def provide(plan: Plan, app_id: str, stage: Stage, engine: Engine) -> Provided:
     """Fresh services for one stage of an app. Raises StageFailed (inconclusive) when a service
-    that we could provide cannot be started here."""
+    that we could provide cannot be started here.
+    """
     needed = [need for need in plan.services if need.required]
     provided = Provided(
         missing=tuple(need.kind for need in needed if need.kind is not ServiceKind.POSTGRES)
