@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -54,33 +53,24 @@ class SuiteResult:
     verdict: Verdict
 
 
-def run_suite(
-    view: WorkspaceView, suite: TestSuite, env: Mapping[str, str], timeout: float
-) -> SuiteResult:
+def run_suite(view: WorkspaceView, suite: TestSuite, timeout: float) -> SuiteResult:
     """Run a suite with reports and coverage.
 
     Where all tests passed and the command still failed, or left no report, it is run once more
     without coverage: the verdict is to be about the app's tests, not about our measuring them.
     """
-    measured = _run(view, suite, env, timeout, coverage=True)
+    measured = _run(view, suite, timeout, coverage=True)
     if measured.verdict.reason not in ("command_failed", "report_missing"):
         return measured
     if suite.runner in (TestRunner.COMMAND, TestRunner.PHPUNIT):
         return measured
-    plain = _run(view, suite, env, timeout, coverage=False)
+    plain = _run(view, suite, timeout, coverage=False)
     if plain.verdict.reason is None:
         return replace(plain, coverage_missing="the suite fails when coverage is measured")
     return measured
 
 
-def _run(
-    view: WorkspaceView,
-    suite: TestSuite,
-    env: Mapping[str, str],
-    timeout: float,
-    *,
-    coverage: bool,
-) -> SuiteResult:
+def _run(view: WorkspaceView, suite: TestSuite, timeout: float, *, coverage: bool) -> SuiteResult:
     bench = Bench(
         suite=suite,
         root=view.root,
@@ -93,7 +83,7 @@ def _run(
     done = view.run(
         prepared.argv,
         cwd=suite.cwd,
-        env={**prepared.env, **suite.env, **env},
+        env={**prepared.env, **suite.env},
         package=suite.package,
         timeout=timeout,
         name=f"tests {suite.name}",

@@ -236,7 +236,7 @@ def text(value: object, limit: int = 20_000) -> str:
     return value[:limit] if isinstance(value, str) else ""
 
 
-def load_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
+def load_json(data: bytes) -> Any:
     """JSON of untrusted origin; None when it is none."""
     try:
         return json.loads(data)

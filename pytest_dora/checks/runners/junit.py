@@ -23,7 +23,7 @@ def parse_junit(data: bytes) -> Counts | None:
     """
     reader = _Reader()
     try:
-        reader.parser.Parse(data, True)  # noqa: FBT003
+        reader.parser.Parse(data, True)
     except (expat.ExpatError, _RefusedError, ValueError, LookupError):
         return None
     return reader.tally.counts() if reader.suites else None

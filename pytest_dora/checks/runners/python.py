@@ -16,6 +16,7 @@ from pytest_dora.checks.runners.base import (
     Instrumented,
     Tally,
     mentioned,
+    named_files,
     read_coverage,
     read_report,
 )
@@ -49,7 +50,7 @@ def pytest(bench: Bench) -> Instrumented:
         flags.append("-n0")  # what other processes run is not seen by coverage
     place_guest(bench, coverage=not own_meter)
     return Instrumented(
-        argv=(*_guest(bench, python), kind, name, *arguments, *flags),
+        argv=(*_guest(bench, python), kind, name, *arguments, *flags, *_unusual_names(bench)),
         counts=lambda _: read_report(bench, "junit.xml", parse_junit),
         covered=lambda: read_coverage(bench, "coverage.json", parse_coverage_py),
     )
@@ -64,6 +65,14 @@ def unittest(bench: Bench) -> Instrumented:
         counts=lambda _: read_report(bench, "unittest.json", parse_recorded),
         covered=lambda: read_coverage(bench, "coverage.json", parse_coverage_py),
     )
+
+
+def _unusual_names(bench: Bench) -> tuple[str, ...]:
+    """Test files by name where none has one that pytest looks for (``tests.py``)."""
+    names = named_files(bench)
+    usual = any(re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", name) for name in names)
+    configured = mentioned(bench, _PYTEST_FILES, "python_files")
+    return () if usual or configured else names
 
 
 def invocation(argv: Sequence[str]) -> tuple[str, str, str, tuple[str, ...]]:
