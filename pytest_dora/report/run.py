@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import metadata
 
-from pydantic import JsonValue
-
 from pytest_dora import __version__
 from pytest_dora.model.base import utc_now
 from pytest_dora.model.report import RunInfo, SandboxInfo, Tool
@@ -29,7 +27,7 @@ def run_info(
     arguments: Sequence[str] = (),
     workers: int | None = None,
     cores: float | None = None,
-    sandbox: Mapping[str, JsonValue] | None = None,
+    sandbox: Mapping[str, object] | None = None,
     shard: tuple[int, int] | None = None,
     checks_known: Sequence[str] = (),
     notes: Sequence[str] = (),
