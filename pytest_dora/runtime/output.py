@@ -13,11 +13,14 @@ _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     # OSC and friends: titles, links. One that is never ended must not hide the lines after it
     r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?"
-    r"|\x1b[@-Z\\-_]"
+    r"|\x1b(?:[ -/]+[0-~]|[@-Z\\-_78=>c])"
 )
 _CONTROLS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+_RETURN_TO_LINE = bytes.maketrans(b"\r", b"\n")
+_BYTE_CONTROLS = bytes(one for one in range(32) if one not in b"\t\n\r") + b"\x7f"
+_SMALL = 4096
 
 
 def clean(text: str) -> str:
@@ -33,6 +36,7 @@ def decode(data: bytes) -> str:
 class Log:
     """A file that keeps the first and the last half of ``limit`` bytes of one command's output.
 
+    The file holds no control characters, so that nobody's terminal obeys a program by showing it.
     Fed from a pipe by a thread of its own, so that a program that prints is never held up.
     ``on_flood`` is called once when more than ``flood`` bytes were printed.
     """
@@ -72,6 +76,10 @@ class Log:
                 _write_all(self._file.fileno(), head)
             if len(self._first) < TAIL_BYTES // 2:
                 self._first += data[: TAIL_BYTES // 2 - len(self._first)]
+            if self._tail and len(self._tail[-1]) < _SMALL:
+                last = self._tail.pop()  # a program may print one byte at a time
+                self._tail_bytes -= len(last)
+                data = last + data
             self._tail.append(data)
             self._tail_bytes += len(data)
             keep = max(self._limit // 2, TAIL_BYTES) if rest or self._head_left == 0 else TAIL_BYTES
@@ -87,12 +95,9 @@ class Log:
         """The beginning and the end of what was printed, at most 64 KiB of it, as clean text."""
         with self._lock:
             kept = b"".join(self._tail)
-            if self._total <= len(kept):
-                data = kept if len(kept) <= TAIL_BYTES else b""
-            else:
-                data = b""
-            if not data and self._total:
-                data = self._first + b"\n[...]\n" + kept[-TAIL_BYTES // 2 :]
+            if self._total <= TAIL_BYTES:
+                return decode(kept)
+            data = self._first + b"\n[...]\n" + kept[-TAIL_BYTES // 2 :]
             return decode(data)
 
     @property
@@ -110,7 +115,8 @@ class Log:
             written = self._limit // 2 - self._head_left
             missing = self._total - written
             if missing > 0:
-                last = b"".join(self._tail)[-min(missing, self._limit // 2) :]
+                kept = b"".join(self._tail)
+                last = kept[max(0, len(kept) - min(missing, self._limit // 2)) :]
                 if missing > len(last):
                     left_out = missing - len(last)
                     _write_all(self._file.fileno(), b"\n[... %d bytes left out]\n" % left_out)
@@ -121,6 +127,7 @@ class Log:
 
 def _write_all(descriptor: int, data: bytes) -> None:
     """A full disk loses the log, and nothing else."""
+    data = data.translate(_RETURN_TO_LINE, _BYTE_CONTROLS)
     try:
         while data:
             data = data[os.write(descriptor, data) :]

@@ -327,7 +327,18 @@ def test_a_workspace_that_does_not_fit_a_second_time_is_said_so(
         tree_copy(source, small_disk / "copy")
 
 
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A tree deeper than any path; it goes also when the test fails, as pytest cannot remove it."""
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    make_deep(folder / "app", 1500)
+    yield folder
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
 def make_deep(folder: Path, levels: int) -> None:
+    folder.mkdir()
     script = f"""
 import os, sys
 os.chdir(sys.argv[1])
@@ -339,15 +350,15 @@ for _ in range({levels}):
 
 
 def test_a_tree_deeper_than_any_path_is_copied_as_far_as_names_go_and_removed(
-    app: Path, copy: Path, tmp_path: Path
+    deep: Path,
 ) -> None:
-    make_deep(app, 1500)
+    app, copy = deep / "app", deep / "copy"
     report = clean_copy(app, copy, GIB)
     assert len(report.skipped) == 1
     assert "File name too long" in report.skipped[0]
     with pytest.raises(WorkspaceFull, match="File name too long"):
-        tree_copy(app, tmp_path / "again")
-    for tree in (app, copy, tmp_path / "again"):
+        tree_copy(app, deep / "again")
+    for tree in (app, copy, deep / "again"):
         remove(tree)
         assert not tree.exists()
 
