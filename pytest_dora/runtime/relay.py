@@ -34,11 +34,13 @@ class Relay:
     """Accepts on listening sockets and connects each connection to the other end.
 
     ``connect`` makes the other end; it may block, and an OSError of it resets the connection.
-    At most 512 connections are held at once, what comes beyond that is reset.
+    At most 512 connections are held at once, what comes beyond that is reset. ``hop`` is how
+    many seconds every answer takes longer than over a loopback, as over the shortest network.
     """
 
-    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+    def __init__(self, connect: Callable[[], socket.socket], hop: float = 0.0) -> None:
         self._connect = connect
+        self._hop = hop
         self._fault = Fault.NONE
         self._seconds = 0.0
         self._passing = asyncio.Event()
@@ -119,7 +121,9 @@ class Relay:
                 end.setblocking(False)
                 with contextlib.suppress(OSError):  # not a TCP socket
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.gather(self._pump(client, server), self._pump(server, client))
+            await asyncio.gather(
+                self._pump(client, server), self._pump(server, client, self._hop)
+            )
         except (OSError, asyncio.CancelledError):
             for end in ends:
                 _reset(end)
@@ -128,8 +132,12 @@ class Relay:
                 self._sockets.discard(end)
                 end.close()
 
-    async def _pump(self, source: socket.socket, target: socket.socket) -> None:
+    async def _pump(
+        self, source: socket.socket, target: socket.socket, hop: float = 0.0
+    ) -> None:
         while data := await self._loop.sock_recv(source, _CHUNK):
+            if hop:
+                await asyncio.sleep(hop)
             if self._fault is Fault.LATENCY:
                 await asyncio.sleep(self._seconds)
             await self._passing.wait()
