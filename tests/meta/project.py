@@ -17,7 +17,9 @@ def modules() -> list[Path]:
 
 def pages() -> list[Path]:
     """Every page that a reader may open, examples included."""
-    return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").rglob("README.md")])
+    return sorted(
+        [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").rglob("README.md")]
+    )
 
 
 def rows(page: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.meta.project import DOCS, PACKAGE, ROOT, modules, pages, rows
+from tests.meta.project import DOCS, PACKAGE, ROOT, pages, rows
+from tests.meta.reasons import used_reasons
 
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _OPTION = re.compile(r"^  (--dora[a-z-]*)", re.MULTILINE)
@@ -31,25 +31,7 @@ def test_every_option_is_documented_and_every_documented_option_exists() -> None
 def test_every_reason_is_documented_and_every_documented_reason_is_used() -> None:
     documented = rows(DOCS / "reference" / "reasons.md")
     assert sorted(set(documented)) == sorted(documented), "a reason stands twice"
-    assert sorted(documented) == sorted(set().union(*map(_reasons, modules())))
-
-
-def _reasons(path: Path) -> set[str]:
-    """Reasons are given by keyword or as the third argument of StageFailed."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.Call):
-            continue
-        given = [keyword.value for keyword in node.keywords if keyword.arg == "reason"]
-        if isinstance(node.func, ast.Name) and node.func.id == "StageFailed":
-            given += node.args[2:3]
-        for value in given:
-            found |= {
-                leaf.value
-                for leaf in ast.walk(value)
-                if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
-            }
-    return {word for word in found if re.fullmatch(r"[a-z][a-z_]+", word)}
+    assert sorted(documented) == sorted(used_reasons())
 
 
 def test_every_check_has_its_section() -> None:
