@@ -9,12 +9,12 @@ from pytest_dora.checks.runners.node import parse_tap
 
 _NUMBER = r"(\d{1,7})"
 _PATTERNS = (
-    ("passed", re.compile(rf"\b{_NUMBER} (?:passed|passing|pass)\b(?! \()", re.IGNORECASE)),
+    ("passed", re.compile(rf"\b{_NUMBER} (?:passed|passing|pass)\b", re.IGNORECASE)),
     ("failed", re.compile(rf"\b{_NUMBER} (?:failed|failing|failures?)\b", re.IGNORECASE)),
     ("skipped", re.compile(rf"\b{_NUMBER} (?:skipped|pending|todo)\b", re.IGNORECASE)),
 )
 _TEST_LINE = re.compile(
-    r"^\s*Tests?:?\s.*$|^.*\b(?:passing|failing|pending)\b.*$|^=+ .* =+$", re.MULTILINE
+    r"^\s*Tests:?\s.*$|^.*\b(?:passing|failing|pending)\b.*$|^=+ .* =+$", re.MULTILINE
 )
 _PLAYWRIGHT = re.compile(r"^ {2}\d+ (?:passed|failed|skipped|flaky)\b.*$", re.MULTILINE)
 _UNITTEST = re.compile(r"^Ran (\d{1,7}) tests? in [\d.]+s$", re.MULTILINE)

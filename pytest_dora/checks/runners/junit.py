@@ -9,6 +9,8 @@ from pytest_dora.checks.runners.base import Counts, Tally, one_line
 _MAX_CASES = 1_000_000
 _MAX_TEXT = 20_000
 _BAD = ("failure", "error")
+_UNLOADABLE = "collection failure"
+"""What pytest says of a module that it cannot import."""
 
 
 class _RefusedError(Exception):
@@ -58,8 +60,9 @@ class _Reader:
             self._case, self._verdict = attributes, None
         elif self._case is not None and tag in _BAD:
             if self._verdict is None or self._verdict[0] == "skipped":
-                self._verdict = (tag, attributes.get("message", ""))
-                self._text = [] if not attributes.get("message") else None
+                message = attributes.get("message", "")
+                self._verdict = (tag, message)
+                self._text = [] if message in ("", _UNLOADABLE) else None
         elif self._case is not None and tag == "skipped" and self._verdict is None:
             self._verdict = (tag, attributes.get("message", ""))
 
@@ -69,7 +72,7 @@ class _Reader:
 
     def _end(self, tag: str) -> None:
         if tag in _BAD and self._text is not None and self._verdict is not None:
-            self._verdict = (self._verdict[0], one_line("".join(self._text)))
+            self._verdict = (tag, _quoted("".join(self._text), self._verdict[1]))
             self._text = None
         if tag != "testcase" or self._case is None:
             return
@@ -79,10 +82,18 @@ class _Reader:
             self.tally.passed += 1
         elif kind == "skipped":
             self.tally.skipped += 1
-        elif message.startswith("collection failure"):
-            self.tally.break_(_name(case), message)
+        elif message.startswith(_UNLOADABLE):
+            self.tally.break_(_name(case), message.removeprefix(_UNLOADABLE).lstrip(": "))
         else:
             self.tally.fail(_name(case), message, _location(case))
+
+
+def _quoted(text: str, message: str) -> str:
+    """The line of a failure's text to show: pytest marks errors with ``E``."""
+    if message != _UNLOADABLE:
+        return one_line(text)
+    marked = [line[2:].strip() for line in text.splitlines() if line.startswith("E ")]
+    return f"{_UNLOADABLE}: {marked[-1] if marked else one_line(text)}"
 
 
 def _name(case: dict[str, str]) -> str:
