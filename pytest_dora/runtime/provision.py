@@ -24,7 +24,7 @@ from pytest_dora.runtime.host import Host, Toolchain, ToolMissing
 from pytest_dora.runtime.versions import is_exact, parse
 
 _SECONDS = 300.0
-_SPEC = re.compile(r"\d{1,9}|latest")
+_SPEC = re.compile(r"[0-9]{1,9}|latest")
 _REGISTRY_KEYS = re.compile(
     r"\s*(?://|registry\s*=|@(?:oven|yarnpkg):registry\s*=|(?:https?-)?proxy\s*=|no-?proxy\s*="
     r"|ca(?:file|\[\])?\s*=|strict-ssl\s*=)"
@@ -140,7 +140,8 @@ def _npm_install(host: Host, npm: Toolchain, tool: NpmTool, wanted: str, staging
     settings.touch(mode=0o600)
     settings.write_text(_registry_settings(host), encoding="utf-8")
     argv = [str(npm.executable), "install", "--ignore-scripts", "--no-audit", "--no-fund"]
-    argv += ["--no-save", "--no-package-lock", "--no-update-notifier", "--fetch-retries=1"]
+    argv += ["--no-save", "--no-package-lock", "--no-update-notifier"]
+    argv += ["--fetch-retries=1", "--fetch-retry-mintimeout=500"]
     argv += ["--prefix", str(staging), "--userconfig", str(settings)]
     argv += ["--globalconfig", str(staging / ".npmrc-none"), "--cache", str(staging / ".npm")]
     argv += [f"{tool.package}@{wanted}"]
