@@ -111,15 +111,12 @@ def _run(arguments: list[str]) -> int:
         "--dora",
         *arguments,
     ]
-    _become(command)
-
-
-def _become(command: Sequence[str]) -> NoReturn:
-    """Replace this process, so that signals and the exit status are pytest's own."""
     sys.stdout.flush()
+    # Not a child: signals reach pytest itself, and its exit status is ours.
     # Workers start Python with the current folder on its path; an app may hold a json.py.
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    os.execve(command[0], command, environment)  # noqa: S606 - a vector of arguments, no shell
+    os.execve(sys.executable, command, environment)  # noqa: S606 - no shell is wanted
+    raise AssertionError("a process that was replaced does not go on")
 
 
 def _shell(chosen: argparse.Namespace) -> int:

@@ -89,7 +89,8 @@ def is_app(folder: Path) -> bool:
     folders: set[str] = set()
     with os.scandir(folder) as entries:
         for entry in entries:
-            (folders if entry.is_dir() else files).add(entry.name)
+            # Not entry.is_dir(): that raises where a link loops.
+            (folders if os.path.isdir(entry.path) else files).add(entry.name)
     return bool(MANIFESTS & files) or {"backend", "frontend"} <= folders
 
 
