@@ -10,6 +10,7 @@ from pytest_dora.discovery.context import Context
 from pytest_dora.discovery.files import Tree, join
 from pytest_dora.discovery.node import NodeProject, at
 from pytest_dora.discovery.node_build import vite_output
+from pytest_dora.discovery.parse import string, table
 from pytest_dora.discovery.python import PythonProject
 from pytest_dora.discovery.python_code import Application, Framework
 from pytest_dora.model.plan import EntryModule, Process, ProxyRoute, Role, StartPlan
@@ -70,7 +71,7 @@ def entry_of_start(
     for process in start.processes:
         if process.package != project.path or process.role is Role.PROXY:
             continue
-        target = _target(process.argv)
+        target = _target(process.argv) or _script_target(process.argv, project)
         if target is None:
             continue
         if target.endswith(".py"):
@@ -122,6 +123,19 @@ def _target(argv: Sequence[str]) -> str | None:
         for flag, value in zip(words, words[1:], strict=False):
             if flag in ("--app", "-A"):
                 return value.partition(":")[0]
+    return None
+
+
+def _script_target(argv: Sequence[str], project: PythonProject) -> str | None:
+    """The module behind a console script of the project (``uv run start-server``)."""
+    words = [word for word in argv if not word.startswith("-")]
+    if words[:2] in (["uv", "run"], ["poetry", "run"]):
+        words = words[2:]
+    tables = (table(project.pyproject.get("project")), table(project.tool.get("poetry")))
+    for one in tables:
+        target = string(table(one.get("scripts")).get(words[0])) if words else None
+        if target and re.fullmatch(r"[\w.]+:[\w.]+", target):
+            return target.partition(":")[0]
     return None
 
 

@@ -19,7 +19,6 @@ from pytest_dora.model.plan import Ecosystem, Role, StartPlan, Step
 
 NAMES = ("Dockerfile", "Containerfile", "dockerfile", "Dockerfile.prod", "Dockerfile.production")
 DEFAULT_WORKDIR = "/app"
-_BASE_WORKDIRS = (("oven/bun", "/home/bun/app"), ("denoland/deno", "/"))
 _BUILDS = re.compile(
     r"\b(?:run |run-script )?build(?::\S+)?\b|^tsc\b|^npm (?:prune|cache)|^(?:pnpm|yarn) (?:prune|cache)"
     r"|^go (?:build|mod|install)|^nx |^turbo "
@@ -107,9 +106,6 @@ def read_image(
     if not found:
         return None
     stage = found.get(target or "") or list(found.values())[-1]
-    for prefix, folder in _BASE_WORKDIRS:
-        if stage.base.startswith(prefix) and stage.workdir == "/":
-            stage.workdir = folder
     return Image(path, context, stage, _mount(stage), dict(stage.env))
 
 

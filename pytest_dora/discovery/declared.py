@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pytest_dora.discovery import launch, shell
 from pytest_dora.discovery.context import Context
@@ -62,11 +63,28 @@ def dora_facts(context: Context) -> tuple[tuple[str, ...], tuple[EnvVar, ...]]:
 
 def app_yaml(context: Context, folder: str) -> tuple[StartPlan | None, tuple[EnvVar, ...]]:
     """The command and the variables of a Databricks ``app.yaml``."""
-    tree = context.tree
-    path = tree.first(folder, "app.yaml", "app.yml")
-    content = tree.yaml(path) if path else {}
-    if path is None or not ({"command", "env"} & set(content)):
+    path = context.tree.first(folder, "app.yaml", "app.yml")
+    content = context.tree.yaml(path) if path else {}
+    if path is None or not ({"command", "env", "entrypoint"} & set(content)):
         return None, ()
+    return _app(context, folder, path, content)
+
+
+def bundle(context: Context, folder: str) -> tuple[StartPlan | None, tuple[EnvVar, ...]]:
+    """The same from ``databricks.yml``, where a bundle may configure the app instead."""
+    path = context.tree.first(folder, "databricks.yml", "databricks.yaml")
+    apps = table(table(context.tree.yaml(path).get("resources")).get("apps")) if path else {}
+    for body in list(apps.values())[:5]:
+        config = table(table(body).get("config"))
+        source = join(folder, string(table(body).get("source_code_path")) or ".")
+        if path and config and source is not None:
+            return _app(context, source, path, config)
+    return None, ()
+
+
+def _app(
+    context: Context, folder: str, path: str, content: Mapping[str, Any]
+) -> tuple[StartPlan | None, tuple[EnvVar, ...]]:
     env: list[EnvVar] = []
     values: dict[str, str] = {}
     for number, entry in enumerate(items(content.get("env"))[:200]):
@@ -86,7 +104,7 @@ def app_yaml(context: Context, folder: str) -> tuple[StartPlan | None, tuple[Env
                 source=f"{path}:env[{number}]",
             )
         )
-    declared = content.get("command")
+    declared = content.get("command") or content.get("entrypoint")
     words = [text for one in items(declared) if (text := scalar(one)) is not None]
     text = string(declared)
     source = f"{path}:command"

@@ -144,7 +144,8 @@ def form(text: str) -> list[str] | str:
 
 def _begin(found: dict[str, Stage], base: str, name: str) -> Stage:
     parent = found.get(base)
-    stage = Stage(name=name, base=parent.base if parent else base)
+    workdir = "/home/bun/app" if base.partition(":")[0] == "oven/bun" else "/"
+    stage = Stage(name=name, base=parent.base if parent else base, workdir=workdir)
     if parent:
         stage.workdir = parent.workdir
         stage.env = dict(parent.env)

@@ -21,7 +21,7 @@ MAX_TOTAL_BYTES = 12_000_000
 _TESTS = re.compile(
     r"(?:^|/)(?:tests?|__tests__|__mocks__|e2e|cypress|spec|fixtures|examples?|docs?|rules|stories)/"
     r"|(?:^|/)(?:test_[^/]*|conftest)\.py$|[._](?:test|spec|stories|d)\.[cm]?[jt]sx?$|_test\.(?:go|py)$"
-    r"|(?:^|/)tests\.py$"
+    r"|(?:^|/)tests\.py$|(?:^|/)(?:playwright|vitest|jest|cypress|wdio|eslint)[\w.]*\.config\.[cm]?[jt]s$"
 )
 _SCRIPTS = re.compile(r"(?:^|/)(?:scripts?|seeds?|tools|bin|notebooks|pipelines)/")
 _NAME = r"[A-Z_][A-Z0-9_]{1,80}"
@@ -156,6 +156,7 @@ def _in_file(path: str, text: str) -> Iterator[Read]:
         statement = _statement(text, line_start, match.end())
         after = text[match.end() : match.end() + 320]
         default = None if kind == "strict" else _default(after, python=python or kind == "env")
+        default = default or None
         required = default is None and _fails(kind, before, after, statement, path)
         line = text.count("\n", 0, match.start()) + 1
         yield Read(name, path, line, default, required, statement)
@@ -169,7 +170,7 @@ def _in_file(path: str, text: str) -> Iterator[Read]:
                 yield Read(name[1], path, line, default, False, block[0][:300])
     if python and "BaseSettings" in text:
         yield from _settings(path, text)
-    if _ZOD_ENV.search(text):
+    if not python and "z." in text and _ZOD_ENV.search(text):
         for field in _ZOD_FIELD.finditer(text):
             literal = re.search(r"\.default\(\s*[\"'`]?([^\"'`)]{0,200})", field[2])
             optional = literal is not None or ".optional()" in field[2] or ".nullish()" in field[2]

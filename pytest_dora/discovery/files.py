@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from pytest_dora.discovery import parse
 
@@ -20,6 +21,7 @@ SOURCE_LIMIT = 200_000
 MAX_ENTRIES = 20_000
 MAX_DEPTH = 12
 MAX_LINK_HOPS = 8
+MAX_OPEN_FOLDERS = 64
 
 SKIPPED_FOLDERS = frozenset(
     {
@@ -38,28 +40,7 @@ SKIPPED_FOLDERS = frozenset(
 """Folders of dependencies and products; hidden folders are skipped as well."""
 READ_HIDDEN_FOLDERS = frozenset({".streamlit"})
 
-
-def read_beneath(root_fd: int, relative: str, limit: int) -> bytes | None:
-    """The content of one regular file below an open folder; None when there is no such file.
-
-    No symbolic link is followed out of the folder, nothing but a regular file is opened, and a
-    file of more than ``limit`` bytes raises ``ValueError``.
-    """
-    descriptor = _open_file(root_fd, relative, MAX_LINK_HOPS)
-    if descriptor is None:
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            content = file.read(limit + 1)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    if len(content) > limit:
-        raise ValueError(f"larger than {limit} bytes")
-    return content
+T = TypeVar("T")
 
 
 def normalise(path: str) -> str | None:
@@ -82,42 +63,83 @@ def join(folder: str, path: str) -> str | None:
     return normalise(f"{folder}/{path}")
 
 
-def _open_folder(root_fd: int, parts: list[str]) -> int:
-    """A descriptor of a real folder, opened component by component; raises ``OSError``."""
-    current = os.dup(root_fd)
-    for part in parts:
-        try:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            inner = os.open(part, flags, dir_fd=current)
-        finally:
-            os.close(current)
-        current = inner
-    return current
+class _Opener:
+    """Opens files below one folder, component by component, without following any link.
 
+    Descriptors of folders stay open for the next file of the same folder.
+    """
 
-def _open_file(root_fd: int, relative: str, hops: int) -> int | None:
-    safe = normalise(relative)
-    if safe is None or safe == "." or relative.startswith("/") or "\0" in relative:
-        return None
-    *folders, name = safe.split("/")
-    try:
-        folder = _open_folder(root_fd, folders)
-    except OSError:
-        return None
-    try:
+    def __init__(self, root_fd: int) -> None:
+        self.root_fd = root_fd
+        self._folders: OrderedDict[str, int] = OrderedDict()
+
+    def close(self) -> None:
+        for descriptor in self._folders.values():
+            os.close(descriptor)
+        self._folders.clear()
+        os.close(self.root_fd)
+
+    def folder(self, path: str) -> int:
+        """A descriptor of a real folder, ours to close; raises ``OSError``."""
+        if path == ".":
+            return self.root_fd
+        if path in self._folders:
+            self._folders.move_to_end(path)
+            return self._folders[path]
+        parent, _, name = path.rpartition("/")
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=self.folder(parent or "."))
+        self._folders[path] = descriptor
+        if len(self._folders) > MAX_OPEN_FOLDERS:
+            _, oldest = self._folders.popitem(last=False)
+            os.close(oldest)
+        return descriptor
+
+    def file(self, path: str, hops: int = MAX_LINK_HOPS) -> int | None:
+        """A descriptor of a regular file, the caller's to close; None when there is none."""
+        safe = normalise(path)
+        if safe is None or safe == "." or path.startswith("/") or "\0" in path:
+            return None
+        parent, _, name = safe.rpartition("/")
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        return os.open(name, flags, dir_fd=folder)
-    except OSError as problem:
-        if problem.errno != errno.ELOOP or hops == 0:
+        try:
+            folder = self.folder(parent or ".")
+            descriptor = os.open(name, flags, dir_fd=folder)
+        except OSError as problem:
+            if problem.errno != errno.ELOOP or hops == 0:
+                return None
+            return self._linked(parent, name, hops - 1)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """The content of a regular file; None without one, ``ValueError`` above ``limit``."""
+        descriptor = self.file(path)
+        if descriptor is None:
             return None
         try:
-            target = os.readlink(name, dir_fd=folder)
+            if os.fstat(descriptor).st_size > limit:
+                raise ValueError(f"larger than {limit} bytes")
+            parts: list[bytes] = []
+            left = limit
+            while left > 0 and (part := os.read(descriptor, left)):
+                parts.append(part)
+                left -= len(part)
+            return b"".join(parts)
         except OSError:
             return None
-    finally:
-        os.close(folder)
-    inside = join("/".join(folders), target)
-    return _open_file(root_fd, inside, hops - 1) if inside else None
+        finally:
+            os.close(descriptor)
+
+    def _linked(self, parent: str, name: str, hops: int) -> int | None:
+        try:
+            target = os.readlink(name, dir_fd=self.folder(parent or "."))
+        except OSError:
+            return None
+        inside = join(parent or ".", target)
+        return self.file(inside, hops) if inside else None
 
 
 class Tree:
@@ -135,15 +157,16 @@ class Tree:
         self._names: frozenset[str] = frozenset()
         self._texts: dict[str, str | None] = {}
         self._parsed: dict[tuple[str, str], Any] = {}
-        self._root_fd: int | None = None
+        self._opener: _Opener | None = None
 
-    def __enter__(self) -> Tree:
+    def __enter__(self) -> Self:
         try:
-            self._root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as problem:
             self.errors.append(f".:1: folder cannot be read: {problem.strerror}")
         else:
-            self._walk(self._root_fd)
+            self._opener = _Opener(root_fd)
+            self._walk(self._opener)
         return self
 
     def __exit__(
@@ -152,9 +175,9 @@ class Tree:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._root_fd is not None:
-            os.close(self._root_fd)
-            self._root_fd = None
+        if self._opener is not None:
+            self._opener.close()
+            self._opener = None
 
     def has(self, path: str) -> bool:
         """Whether a regular file (or a link to one) was found at ``path``."""
@@ -191,6 +214,11 @@ class Tree:
         """A JSON file with or without comments, as a table; empty when absent or broken."""
         return self._table(path, "json", parse.parse_json)
 
+    def is_json(self, path: str) -> bool:
+        """Whether the file holds a JSON object, be it an empty one."""
+        self.json(path)
+        return self.has(path) and not any(one.startswith(f"{path}:") for one in self.errors)
+
     def toml(self, path: str) -> Mapping[str, Any]:
         """A TOML file as a table; empty when absent or broken."""
         return self._table(path, "toml", parse.parse_toml)
@@ -202,6 +230,14 @@ class Tree:
     def ini(self, path: str) -> Mapping[str, Mapping[str, str]]:
         """An INI file: sections of names and values; empty when absent."""
         return self._table(path, "ini", parse.parse_ini)
+
+    def remember(self, kind: str, path: str, compute: Callable[[], T]) -> T:
+        """What ``compute`` says, computed once for a file of this tree."""
+        key = (kind, path)
+        if key not in self._parsed:
+            self._parsed[key] = compute()
+        value: T = self._parsed[key]
+        return value
 
     def error(self, path: str, line: int, message: str) -> None:
         """Note a broken file once."""
@@ -230,10 +266,10 @@ class Tree:
         return value
 
     def _read(self, path: str, limit: int, *, strict: bool) -> str | None:
-        if self._root_fd is None or path not in self._names:
+        if self._opener is None or path not in self._names:
             return None
         try:
-            content = read_beneath(self._root_fd, path, limit)
+            content = self._opener.read(path, limit)
         except ValueError as problem:
             if strict:
                 self.error(path, 1, str(problem))
@@ -252,72 +288,59 @@ class Tree:
                 return None
             return content.decode("utf-8", errors="replace").replace("\r\n", "\n")
 
-    def _walk(self, root_fd: int) -> None:
+    def _walk(self, opener: _Opener) -> None:
         """List regular files breadth first, so that a cap cuts deep folders and not manifests."""
         files: list[str] = []
         folders: set[str] = {"."}
-        queue: deque[list[str]] = deque([[]])
+        queue: deque[str] = deque(["."])
         seen = 0
-        while queue:
-            parts = queue.popleft()
-            here = "/".join(parts) or "."
+        while queue and seen <= MAX_ENTRIES:
+            here = queue.popleft()
             try:
-                descriptor = _open_folder(root_fd, parts)
+                with os.scandir(opener.folder(here)) as entries:
+                    listing = sorted(
+                        islice(entries, MAX_ENTRIES), key=lambda entry: entry.name
+                    )
             except OSError as problem:
                 self.error(here, 1, f"folder cannot be read: {problem.strerror}")
                 continue
+            seen += len(listing)
+            prefix = "" if here == "." else f"{here}/"
             inner: list[str] = []
-            try:
-                with os.scandir(descriptor) as entries:
-                    listing = sorted(entries, key=lambda entry: entry.name)
-                seen += len(listing)
-                for entry in listing:
-                    self._sort_entry(entry, parts, files, inner)
-                if not _is_virtual_environment(listing):
-                    for name in inner:
-                        folders.add("/".join([*parts, name]))
-                        if len(parts) < MAX_DEPTH:
-                            queue.append([*parts, name])
-            except OSError as problem:
-                self.error(here, 1, f"folder cannot be read: {problem.strerror}")
-            finally:
-                os.close(descriptor)
-            if seen > MAX_ENTRIES:
-                self.note(f"only the first {seen} entries of the folder were looked at")
-                break
+            for entry in listing:
+                self._sort_entry(opener, entry, prefix, files, inner)
+            if any(entry.name == "pyvenv.cfg" for entry in listing):
+                continue
+            folders.update(inner)
+            queue.extend(path for path in inner if path.count("/") < MAX_DEPTH)
+        if seen > MAX_ENTRIES:
+            self.note(f"only the first {seen} entries of the folder were looked at")
         self.files = tuple(files)
         self._names = frozenset(files)
         self.folders = frozenset(folders)
 
     def _sort_entry(
-        self, entry: os.DirEntry[str], parts: list[str], files: list[str], inner: list[str]
+        self,
+        opener: _Opener,
+        entry: os.DirEntry[str],
+        prefix: str,
+        files: list[str],
+        inner: list[str],
     ) -> None:
-        path = "/".join([*parts, entry.name])
+        path = f"{prefix}{entry.name}"
         if not entry.name.isprintable():
-            self.note(f"{path.encode('utf-8', 'replace').decode()!r}: unreadable name, ignored")
+            readable = path.encode("ascii", "backslashreplace").decode()
+            self.note(f"{readable}: unreadable name, ignored")
         elif entry.is_symlink():
-            self._sort_link(path, files)
+            descriptor = opener.file(path)
+            if descriptor is None:
+                self.note(f"{path}: symbolic link not followed")
+            else:
+                os.close(descriptor)
+                files.append(path)
         elif entry.is_dir(follow_symlinks=False):
             hidden = entry.name.startswith(".") and entry.name not in READ_HIDDEN_FOLDERS
             if not hidden and entry.name not in SKIPPED_FOLDERS:
-                inner.append(entry.name)
+                inner.append(path)
         elif entry.is_file(follow_symlinks=False):
             files.append(path)
-
-    def _sort_link(self, path: str, files: list[str]) -> None:
-        """A link counts as the file it names when that lies beneath the root."""
-        if self._root_fd is None:
-            return
-        descriptor = _open_file(self._root_fd, path, MAX_LINK_HOPS)
-        if descriptor is None:
-            self.note(f"{path}: symbolic link not followed")
-            return
-        try:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                files.append(path)
-        finally:
-            os.close(descriptor)
-
-
-def _is_virtual_environment(listing: list[os.DirEntry[str]]) -> bool:
-    return any(entry.name == "pyvenv.cfg" for entry in listing)

@@ -45,8 +45,13 @@ def script_starts(context: Context, projects: Sequence[NodeProject]) -> Iterator
             break
 
 
-def framework_starts(context: Context, projects: Sequence[NodeProject]) -> Iterator[StartPlan]:
-    """What the framework of each project would run in production."""
+def framework_starts(
+    context: Context, projects: Sequence[NodeProject], *, clients: bool
+) -> Iterator[StartPlan]:
+    """What the framework of each project would run in production.
+
+    ``clients`` asks for pages without a server too, where nothing else serves.
+    """
     tree = context.tree
     for project in projects:
         if project.members and not project.has("next", "vite", *SERVER_LIBRARIES):
@@ -69,7 +74,8 @@ def framework_starts(context: Context, projects: Sequence[NodeProject]) -> Itera
             server = server_command(tree, project)
             if server is not None:
                 yield _start(project, server[0], server[1])
-            yield from client_starts(tree, project)
+            if clients:
+                yield from client_starts(tree, project)
 
 
 def client_starts(tree: Tree, project: NodeProject) -> Iterator[StartPlan]:

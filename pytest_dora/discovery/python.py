@@ -36,6 +36,7 @@ class PythonProject:
     dev_names: frozenset[str]
     pyproject: Mapping[str, Any]
     requirement_files: tuple[str, ...]
+    installs_project: bool = False
 
     def has(self, *names: str) -> bool:
         """Whether any of the distributions (in normal form) is required, also for development."""
@@ -150,6 +151,7 @@ def _read(tree: Tree, folder: str) -> tuple[Package, PythonProject]:
         dev_names=frozenset(dev_names),
         pyproject=pyproject,
         requirement_files=requirements,
+        installs_project=package.installs_project,
     )
     return package, project
 

@@ -19,7 +19,7 @@ _UNITTEST_STYLE = re.compile(r"(?m)^class \w+\([\w., ]*TestCase[\w., ]*\)\s*:|^i
 _DJANGO_TEST = re.compile(r"(?m)^from (?:django\.test|rest_framework\.test) import")
 _BROWSER = re.compile(r"(?m)^(?:from|import) (?:playwright|selenium)\b")
 _ANY_TEST = re.compile(r"(?m)^\s*(?:async )?def test")
-_MYPY_CALL = re.compile(r"(?m)(?:^|\s)mypy\s+([\w./\-]+(?:\s+[\w./\-]+){0,5})\s*(?:$|&&|;|\|)")
+_MYPY_CALL = re.compile(r"(?m)(?:^|[\s])mypy[ \t]+([\w./\-]+(?:[ \t]+[\w./\-]+){0,5})[ \t]*(?:$|&&|;|\|)")
 _SCRIPTS = ("Makefile", "scripts/lint.sh", "scripts/lint", "justfile", "tox.ini", "lint.sh")
 
 

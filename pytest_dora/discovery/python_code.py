@@ -10,8 +10,9 @@ from posixpath import basename, dirname
 
 from pytest_dora.discovery.files import Tree, join
 from pytest_dora.discovery.node import at
-from pytest_dora.discovery.python import PythonProject
-from pytest_dora.model.plan import EntryModule, Process, StartPlan
+from pytest_dora.discovery.parse import string, table
+from pytest_dora.discovery.python import PythonProject, normal
+from pytest_dora.model.plan import EntryModule, Manager, Process, StartPlan
 
 
 class Framework(StrEnum):
@@ -69,6 +70,7 @@ _GRADIO_LAUNCH = re.compile(r"(?m)^([ \t]*)\w[\w.]*\.launch\(")
 _SHINY = re.compile(r"(?m)^([A-Za-z_]\w*)\s*=\s*(?:shiny\.)?App\(|^from shiny\.express\b")
 _RUN_CALL = re.compile(r"(?m)^([ \t]*)(?:[\w.]{1,60}\.)?(?:run|run_server|serve|launch)\(")
 _MAIN_GUARD = re.compile(r"(?m)^if\s+__name__\s*(?:==|in)")
+_SERVER_SCRIPT = re.compile(r"(?:^|[-_])(?:start|serve|server|run|web|app|main|prod)(?:$|[-_])")
 _TEST_OR_TOOL = re.compile(r"(?:^|/)(?:tests?|migrations|alembic|scripts|examples|docs)/|(?:^|/)(?:test_|conftest)")
 
 
@@ -83,6 +85,12 @@ def applications(tree: Tree, project: PythonProject, inner: Sequence[str]) -> tu
         application = _application(tree, path)
         if application is not None:
             found.append(application)
+    pages = [one for one in found if one.framework is Framework.STREAMLIT]
+    for page in pages if len(pages) > 1 else ():
+        stem = basename(page.path).removesuffix(".py")
+        imported = re.compile(rf"(?m)^\s*(?:from|import) (?:[\w.]+\.)?{re.escape(stem)}\b")
+        if any(imported.search(tree.source(one.path)) for one in pages if one is not page):
+            found.remove(page)
     return tuple(sorted(found, key=lambda one: _rank(one, project.path)))
 
 
@@ -100,6 +108,11 @@ def framework_starts(
         )
         return
     yielded: set[tuple[str, ...]] = set()
+    for name, _ in console_scripts(project):
+        source = f"{at(project.path, 'pyproject.toml')}:scripts.{name}"
+        argv = ("uv", "run", name) if project.manager is Manager.UV else (name,)
+        if project.installs_project:
+            yield _start(argv, project, source)
     likely = [one for one in found if _rank(one, project.path)[:2] == _rank(found[0], project.path)[:2]]
     for application in likely[:3]:
         for argv, source in _commands(tree, project, application):
@@ -140,12 +153,37 @@ def module_of(tree: Tree, base: str, path: str) -> tuple[str, str]:
     if parts[0] == "src" and len(parts) > 1 and not tree.has(at(base, "src/__init__.py")):
         cwd, parts = at(base, "src"), parts[1:]
     if len(parts) == 2 and not tree.has(at(cwd, f"{parts[0]}/__init__.py")):
-        imported = re.compile(rf"(?m)^(?:from|import) {re.escape(parts[0])}[. ]")
-        if not imported.search(tree.source(path)):
+        if not _used_as_package(tree, base, cwd, parts[0]):
             cwd, parts = at(cwd, parts[0]), parts[1:]
     if parts[-1] == "__init__" and len(parts) > 1:
         parts = parts[:-1]
     return cwd, ".".join(parts)
+
+
+def _used_as_package(tree: Tree, base: str, cwd: str, name: str) -> bool:
+    """Whether a folder without ``__init__.py`` is still imported as a package."""
+    absolute = re.compile(rf"(?m)^\s*(?:from|import) {re.escape(name)}[. ]|[\"']{re.escape(name)}\.[\w.]+:")
+    relative = re.compile(r"(?m)^\s*from \.")
+    folder = f"{at(cwd, name)}/"
+    for path in tree.below(base):
+        if path.endswith(".py"):
+            text = tree.source(path)
+            if absolute.search(text) or (path.startswith(folder) and relative.search(text)):
+                return True
+    return absolute.search(tree.source(at(base, "pyproject.toml"))) is not None
+
+
+def console_scripts(project: PythonProject) -> tuple[tuple[str, str], ...]:
+    """Names and targets of ``[project.scripts]`` that sound like a server."""
+    tables = (table(project.pyproject.get("project")), table(project.tool.get("poetry")))
+    declared = {str(key): val for one in tables for key, val in table(one.get("scripts")).items()}
+    named = string(tables[0].get("name")) or string(tables[1].get("name")) or ""
+    return tuple(
+        (name, target)
+        for name, value in list(declared.items())[:50]
+        if (target := string(value)) is not None
+        and (_SERVER_SCRIPT.search(name) or normal(name) == normal(named))
+    )
 
 
 def _application(tree: Tree, path: str) -> Application | None:

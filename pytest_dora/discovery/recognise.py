@@ -19,6 +19,7 @@ from pytest_dora.discovery import (
     node_start,
     node_tests,
     php,
+    platforms,
     python,
     python_checks,
     python_code,
@@ -158,15 +159,20 @@ def _starts(found: _Found) -> Iterator[StartPlan]:
             context, [one for one in projects if one not in pages_only]
         )
         yield from _python_starts(found)
-    yield from node_start.script_starts(context, projects)
-    yield from node_start.framework_starts(context, projects)
+    served = python_serves or any(
+        one.ecosystem in (Ecosystem.PHP, Ecosystem.GO) for one in context.packages
+    )
+    servers = [one for one in projects if one not in pages_only]
+    alone = servers if served or servers else projects
+    yield from node_start.script_starts(context, alone)
+    yield from node_start.framework_starts(context, alone, clients=not (served or servers))
     if not python_serves:
         yield from _python_starts(found)
     for package in context.packages:
         if package.ecosystem is Ecosystem.GO:
             yield from go.starts(context.tree, package)
     yield from _static(found)
-    yield from node_start.dev_starts(projects)
+    yield from node_start.dev_starts([one for one in projects if one in alone or not one.member])
 
 
 def _declared_in(found: _Found, folder: str) -> Iterator[StartPlan]:
@@ -175,6 +181,11 @@ def _declared_in(found: _Found, folder: str) -> Iterator[StartPlan]:
     found.env.extend(variables)
     if platform:
         yield platform
+    else:
+        platform, variables = declared.bundle(context, folder)
+        found.env.extend(variables)
+        if platform:
+            yield platform
     yield from declared.procfile(context, folder)
     for image in found.images:
         if image.context == folder:
@@ -188,6 +199,7 @@ def _declared_in(found: _Found, folder: str) -> Iterator[StartPlan]:
             yield start
     if folder == ".":
         yield from declared.replit(context)
+        yield from platforms.starts(context)
 
 
 def _python_starts(found: _Found) -> Iterator[StartPlan]:

@@ -52,7 +52,7 @@ _SCHEMES = (
     (re.compile(r"\b(mongodb(?:\+srv)?)://"), ServiceKind.MONGODB),
 )
 _NAMES = (
-    (re.compile(r"^PG(?:HOST|PORT|USER|PASSWORD|DATABASE|SSLMODE|ENDPOINT)$|POSTGRES|^PG_|_PG_|LAKEBASE_(?:HOST|URL)|^NEON_"), ServiceKind.POSTGRES),
+    (re.compile(r"^PG(?:HOST|PORT|USER|PASSWORD|DATABASE|SSLMODE)$|POSTGRES|^PG_|_PG_|LAKEBASE_(?:HOST|URL)|^NEON_"), ServiceKind.POSTGRES),
     (re.compile(r"MYSQL|MARIADB"), ServiceKind.MYSQL),
     (re.compile(r"REDIS|^CELERY_BROKER_URL$|^CELERY_RESULT_BACKEND$|^KV_URL$"), ServiceKind.REDIS),
     (re.compile(r"MONGO"), ServiceKind.MONGODB),
@@ -109,8 +109,10 @@ def services(
         if is_side_script(read.path) and read.name not in {one.name for one in declared}:
             continue
         _weigh_read(context, evidence, read, database)
-    declared_only = [one for one in declared if one.name not in {read.name for read in found}]
-    for variable in declared_only:
+    for variable in declared:
+        by_platform = variable.required and "env[" in variable.source
+        if not by_platform and variable.name in {read.name for read in found}:
+            continue
         _weigh_declared(evidence, variable, drivers, database)
     _weigh_compose(evidence, compose, database)
     _weigh_literals(context, evidence, files)
@@ -195,9 +197,11 @@ def _weigh_declared(
     """A name that only an example file or a platform file has."""
     scheme, by_url = _scheme_of(variable.value or "")
     kind = by_url or _kind_of_name(variable.name, database)
+    platform = variable.required and "env[" in variable.source
+    if kind is None and platform:
+        kind = ServiceKind.DATABRICKS
     if kind is None:
         return
-    platform = variable.required and "env[" in variable.source
     if kind is ServiceKind.DATABRICKS or drivers[kind] or platform or by_url:
         seen = evidence[kind]
         seen.add(variable.name, variable.source)

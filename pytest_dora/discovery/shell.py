@@ -65,6 +65,8 @@ class _Piece:
     raw: str
     needs_shell: bool
     ends: Ends
+    grouped: bool = False
+    """Holds a parenthesis, so that it may be only half of a group."""
 
 
 def commands(
@@ -81,7 +83,7 @@ def commands(
     text = text.strip()[:MAX_TEXT]
     start = cwd
     pieces = list(_pieces(text, variables or {}))
-    if any(piece.words and piece.words[0] in _KEYWORDS for piece in pieces):
+    if any(one.grouped or (one.words and one.words[0] in _KEYWORDS) for one in pieces):
         return (Command(("sh", "-c", text), start),) if text else ()
     found: list[Command] = []
     exported: dict[str, str] = {}
@@ -196,7 +198,7 @@ class _Scanner:
     def piece(self) -> _Piece:
         start = self.position
         words: list[str] = []
-        needs_shell = False
+        needs_shell = grouped = False
         ends = Ends.END
         stop = len(self.text)
         while self.position < len(self.text):
@@ -213,6 +215,7 @@ class _Scanner:
                 break
             elif two in ("||", "|&") or char in "|<>()" or two == "&>":
                 needs_shell = True
+                grouped = grouped or char in "()"
                 self.position += 2 if two in ("||", "|&", "&>") else 1
                 if char in "<>" and self.text[self.position : self.position + 1] == "&":
                     self.position += 1
@@ -229,7 +232,7 @@ class _Scanner:
                 words.append(word)
                 needs_shell = needs_shell or not plain
             stop = self.position
-        return _Piece(words, self.text[start:stop], needs_shell, ends)
+        return _Piece(words, self.text[start:stop], needs_shell, ends, grouped)
 
     def _skip_comment(self) -> None:
         end = self.text.find("\n", self.position)

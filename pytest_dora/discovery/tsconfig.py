@@ -143,7 +143,7 @@ def _found_configs(tree: Tree, project: NodeProject, others: Sequence[str]) -> I
         for path in tree.below(project.path)
         if re.fullmatch(r"tsconfig(?:\.[\w.\-]+)?\.json", basename(path))
         and not any(path.startswith(f"{other}/") for other in others if _inside(other, project))
-        and tree.json(path)
+        and tree.is_json(path)
     ]
     extended = {base for path in mine for base in _bases(tree, path)}
     roots = [path for path in mine if basename(path) == "tsconfig.json"]
@@ -197,6 +197,10 @@ def _config_at(tree: Tree, folder: str, name: str) -> str | None:
 
 def _covers(tree: Tree, config: str) -> bool:
     """Whether any source file belongs to the configuration."""
+    return tree.remember("tsconfig covers", config, lambda: _finds_files(tree, config))
+
+
+def _finds_files(tree: Tree, config: str) -> bool:
     files, include, exclude = _scope(tree, config)
     folder = dirname(config) or "."
     if files and any(_exists(tree, folder, name) for name in files):
@@ -206,16 +210,20 @@ def _covers(tree: Tree, config: str) -> bool:
     options = _options(tree, config)
     untyped = options.get("allowJs") is True or options.get("checkJs") is True
     endings = (*_TYPED, ".vue", ".svelte", *(_UNTYPED if untyped else ()))
+    sources = tree.remember("sources", " ".join(endings), lambda: _sources(tree, endings))
     wanted = [_pattern(base, glob) for base, glob in (include or [(folder, "**/*")])]
     refused = [_pattern(base, glob) for base, glob in exclude]
-    for path in tree.files:
-        if not path.endswith(endings) or path.endswith(".d.ts"):
-            continue
-        if any(one and one.fullmatch(path) for one in wanted) and not any(
-            one and one.fullmatch(path) for one in refused
-        ):
-            return True
-    return False
+    return any(
+        any(one and one.fullmatch(path) for one in wanted)
+        and not any(one and one.fullmatch(path) for one in refused)
+        for path in sources
+    )
+
+
+def _sources(tree: Tree, endings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(
+        path for path in tree.files if path.endswith(endings) and not path.endswith(".d.ts")
+    )
 
 
 def _exists(tree: Tree, folder: str, name: str) -> bool:
@@ -246,6 +254,10 @@ def _scope(tree: Tree, config: str) -> tuple[tuple[str, ...] | None, _Globs | No
 
 def _bases(tree: Tree, config: str) -> list[str]:
     """The files that a configuration extends, nearest first; packages cannot be followed."""
+    return tree.remember("tsconfig extends", config, lambda: _extended(tree, config))
+
+
+def _extended(tree: Tree, config: str) -> list[str]:
     found: list[str] = []
     queue = [config]
     while queue and len(found) < _MAX_EXTENDS:
