@@ -8,15 +8,19 @@ the caller configured that very registry.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import ipaddress
-import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+
+from pytest_dora.runtime.outbound import (
+    Target,
+    Upstream,
+    is_private,
+    parse_target,
+    upstream_proxy,
+)
 
 REGISTRIES = (
     "registry.npmjs.org",
@@ -30,17 +34,15 @@ REGISTRIES = (
     "jsr.io",
     "npm.jsr.io",
 )
-_PRIVATE = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-        "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4",
-        "::/127", "fc00::/7", "fe80::/10", "ff00::/8", "::ffff:0:0/96", "64:ff9b::/96",
-    )
-)  # fmt: skip
+_WEB_PORTS = (80, 443)
 _HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 20.0
 _CONNECT_SECONDS = 20.0
+_IDLE_SECONDS = 300.0
+_CONNECTIONS = 512
+"""At once, of one sandbox."""
+
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
@@ -49,22 +51,31 @@ class Ledger:
 
     allowed: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
+    stop: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def refuse(self, host: str) -> None:
         if host not in self.refused and len(self.refused) < 200:
-            self.refused.append(host[:253])
+            self.refused.append(host[:260])
+
+    def close(self) -> None:
+        """Stop serving; what was asked stays readable. Idempotent."""
+        self.stop()
 
 
 class Egress:
     """One event loop thread for every sandbox of this process.
 
-    ``configured`` are hosts of the caller's own registries: allowed even on private networks.
+    Hosts are given as ``host`` (its ports 80 and 443) or ``host:port``. ``configured`` are those
+    of the caller's own registries: allowed even on private networks.
     """
 
     def __init__(self, allow: Iterable[str] = (), configured: Iterable[str] = ()) -> None:
-        self._allow = frozenset(host.lower() for host in (*REGISTRIES, *allow, *configured))
-        self._trusted = frozenset(host.lower() for host in configured)
+        self._trusted = frozenset(place for name in configured for place in _places(name))
+        self._allow = self._trusted | {
+            place for name in (*REGISTRIES, *allow) for place in _places(name)
+        }
         self._upstream = upstream_proxy()
+        self._servers: set[asyncio.Server] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="dora-egress", daemon=True
@@ -72,159 +83,177 @@ class Egress:
         self._thread.start()
 
     def attach(self, listener: socket.socket) -> Ledger:
-        """Serve a listening socket until it is closed or the sandbox ends."""
+        """Serve a listening socket, which is ours from now on, until its ledger is closed."""
         ledger = Ledger()
         listener.setblocking(False)
+        active: set[asyncio.Task[None]] = set()
 
-        async def serve() -> None:
-            await asyncio.start_server(
-                lambda reader, writer: self._serve(reader, writer, ledger),
-                sock=listener,
-                limit=_HEAD_BYTES,
-            )
+        async def admit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            if len(active) >= _CONNECTIONS:
+                writer.transport.abort()
+                return
+            active.add(task)
+            try:
+                await self._serve(reader, writer, ledger)
+                await _flush(writer)
+            except asyncio.CancelledError:
+                return  # only we cancel, and asyncio would complain of what nobody awaits
+            finally:
+                active.discard(task)
+                writer.transport.abort()
 
-        asyncio.run_coroutine_threadsafe(serve(), self._loop).result(5)
+        async def serve() -> asyncio.Server:
+            return await asyncio.start_server(admit, sock=listener, limit=_HEAD_BYTES)
+
+        server = asyncio.run_coroutine_threadsafe(serve(), self._loop).result(5)
+        self._servers.add(server)
+
+        def stop() -> None:
+            server.close()
+            self._servers.discard(server)
+            for task in active:
+                task.cancel()
+
+        ledger.stop = lambda: self._call(stop)
         return ledger
 
+    def _call(self, action: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and so is all it served
+            self._loop.call_soon_threadsafe(action)
+
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(2)
+        """Cut every connection and end the thread. Idempotent."""
+        if self._loop.is_closed():
+            return
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
+        self._call(self._loop.stop)
+        self._thread.join(5)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # transports that were aborted close in the loop's next round
 
     def allows(self, host: str, port: int) -> bool:
-        return host.lower().rstrip(".") in self._allow and (
-            port in (80, 443) or host.lower() in self._trusted
-        )
+        return (host.lower().removesuffix("."), port) in self._allow
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ledger: Ledger
     ) -> None:
-        try:
+        target: Target | None = None
+        status = "400 Bad Request"
+        with contextlib.suppress(
+            OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError
+        ):
             async with asyncio.timeout(_HEAD_SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-            target = parse_target(head)
-            if target is None:
-                await _answer(writer, "400 Bad Request")
-                return
-            if not self.allows(target.host, target.port):
-                ledger.refuse(f"{target.host}:{target.port}")
-                await _answer(writer, "403 Forbidden")
-                return
-            ledger.allowed.add(target.host)
-            far_reader, far_writer = await self._connect(target.host, target.port)
+                target = parse_target(await reader.readuntil(b"\r\n\r\n"))
+        if target is not None and not self.allows(target.host, target.port):
+            ledger.refuse(target.authority)
+            target, status = None, "403 Forbidden"
+        if target is None:
+            _answer(writer, status)
+            return
+        ledger.allowed.add(target.host)
+        try:
+            far_reader, far_writer = await self._reach(target)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            await _answer(writer, "502 Bad Gateway")
+            _answer(writer, "502 Bad Gateway")
             return
         if target.tunnel:
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            far_writer.write(target.forwarded)
-        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        limit = None if target.tunnel else target.body_bytes
+        up = asyncio.create_task(_pump(reader, far_writer, limit))
+        try:
+            await _pump(far_reader, writer)
+        finally:
+            up.cancel()
+            far_writer.transport.abort()
 
-    async def _connect(
-        self, host: str, port: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _reach(self, target: Target) -> _Streams:
+        """The far end, to which the head of a plain request is already on its way."""
+        upstream = self._upstream
+        if upstream is not None and not upstream.serves(target.host):
+            upstream = None
         async with asyncio.timeout(_CONNECT_SECONDS):
-            if self._upstream is not None:
-                return await self._through_upstream(host, port)
-            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            addresses = [str(info[4][0]) for info in found]
-            if host.lower() not in self._trusted:
-                addresses = [one for one in addresses if not is_private(one)]
-            if not addresses:
-                raise OSError(f"{host} has no public address")
-            return await asyncio.open_connection(addresses[0], port)
+            if upstream is None:
+                streams = await self._connect(target)
+            else:
+                tls = True if upstream.tls else None
+                streams = await asyncio.open_connection(upstream.host, upstream.port, ssl=tls)
+                if target.tunnel:
+                    await _tunnel(streams, target, upstream)
+        if not target.tunnel:
+            streams[1].write(target.request(upstream))
+        return streams
 
-    async def _through_upstream(
-        self, host: str, port: int
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        assert self._upstream is not None
-        reader, writer = await asyncio.open_connection(self._upstream.host, self._upstream.port)
-        writer.write(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n".encode())
-        if self._upstream.authorization:
-            writer.write(f"Proxy-Authorization: {self._upstream.authorization}\r\n".encode())
-        writer.write(b"\r\n")
-        status = await reader.readuntil(b"\r\n\r\n")
-        if b" 200 " not in status.split(b"\r\n")[0] + b" ":
-            writer.close()
-            raise OSError("the proxy of this network refused")
-        return reader, writer
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a client of the proxy wants to go."""
-
-    host: str
-    port: int
-    tunnel: bool
-    forwarded: bytes = b""
+    async def _connect(self, target: Target) -> _Streams:
+        found = await self._loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
+        if (target.host, target.port) not in self._trusted:
+            addresses = [one for one in addresses if not is_private(one)]
+        failed = OSError(f"{target.host} has no public address")
+        for address in addresses:
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS / len(addresses)):
+                    return await asyncio.open_connection(address, target.port)
+            except OSError as error:
+                failed = error
+        raise failed
 
 
-def parse_target(head: bytes) -> Target | None:
-    """Read the request line of a proxy request; None when it is none."""
-    line, _, rest = head.partition(b"\r\n")
-    try:
-        method, url, version = line.decode("ascii").split(" ")
-        if method == "CONNECT":
-            host, _, port = url.rpartition(":")
-            return Target(host.strip("[]"), int(port), tunnel=True)
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            return None
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        # one request per connection: a second one could name another host
-        headers = b"".join(
-            header + b"\r\n"
-            for header in rest.split(b"\r\n")
-            if header and not header.lower().startswith((b"proxy-", b"connection:"))
-        )
-        forwarded = f"{method} {path} {version}\r\n".encode() + headers
-        return Target(
-            parts.hostname, parts.port or 80, False, forwarded + b"Connection: close\r\n\r\n"
-        )
-    except ValueError:
-        return None
+def _places(name: str) -> list[tuple[str, int]]:
+    """``host`` or ``host:port`` as pairs; an IPv6 address with a port stands in brackets."""
+    host, _, port = name.rpartition(":")
+    if host and port.isascii() and port.isdigit() and (":" not in host or host.startswith("[")):
+        return [(host.strip("[]").lower(), int(port))]
+    host = name.strip("[]").lower().removesuffix(".")
+    return [(host, port) for port in _WEB_PORTS]
 
 
-def is_private(address: str) -> bool:
-    """Whether an address is this host, link-local or of a private network."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    return any(parsed in network for network in _PRIVATE if network.version == parsed.version)
+async def _tunnel(streams: _Streams, target: Target, upstream: Upstream) -> None:
+    reader, writer = streams
+    head = f"CONNECT {target.authority} HTTP/1.1\r\nHost: {target.authority}\r\n".encode()
+    writer.write(head + upstream.header() + b"\r\n")
+    status = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0].split(b" ")
+    if len(status) < 2 or status[1] != b"200":
+        writer.close()
+        raise OSError("the proxy of this network refused")
 
 
-@dataclass(frozen=True)
-class Upstream:
-    host: str
-    port: int
-    authorization: str | None
+def _answer(writer: asyncio.StreamWriter, status: str) -> None:
+    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
 
 
-def upstream_proxy() -> Upstream | None:
-    """The proxy that the caller's own network needs, from HTTPS_PROXY."""
-    value = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
-    if not value:
-        return None
-    parts = urlsplit(value if "://" in value else f"http://{value}")
-    if not parts.hostname:
-        return None
-    secret = None
-    if parts.username:
-        pair = f"{parts.username}:{parts.password or ''}".encode()
-        secret = f"Basic {base64.b64encode(pair).decode()}"
-    return Upstream(parts.hostname, parts.port or 8080, secret)
+async def _flush(writer: asyncio.StreamWriter) -> None:
+    """Close a connection when its last bytes are on their way, or nobody takes them."""
+    with contextlib.suppress(OSError, TimeoutError):
+        writer.close()
+        async with asyncio.timeout(_IDLE_SECONDS):
+            await writer.wait_closed()
 
 
-async def _answer(writer: asyncio.StreamWriter, status: str) -> None:
-    with contextlib.suppress(OSError):
-        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-        await writer.drain()
-    writer.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None = None
+) -> None:
+    """Pass bytes on until one side ends, or ``limit`` of them; then say that no more come."""
+    left = limit
+    with contextlib.suppress(OSError, TimeoutError):
+        while left is None or left > 0:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                data = await reader.read(65536 if left is None else min(left, 65536))
+            if not data:
+                break
+            left = None if left is None else left - len(data)
             writer.write(data)
             await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.close()
+        if limit is None and writer.can_write_eof():
+            writer.write_eof()

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from pytest_dora.model.plan import EnvVar, Package, Plan
 from pytest_dora.runtime.sandbox.box import HOME
@@ -178,26 +178,38 @@ def install(cache_owner: bool) -> dict[str, str]:
 
 
 def certificate_files() -> tuple[Path, ...]:
-    """Certificate files and folders that the caller's settings name, outside of /etc and /usr."""
-    named = {os.environ[name] for name in _CA_VARIABLES if os.environ.get(name)}
-    paths = (Path(value).resolve() for value in sorted(named))
+    """Certificate files and folders that the caller's settings name, outside of /etc and /usr.
+
+    A link is named twice: where it stands and where it leads.
+    """
+    named = {Path(os.environ[name]).absolute() for name in _CA_VARIABLES if os.environ.get(name)}
+    places = {place for path in named for place in (path, path.resolve())}
     return tuple(
-        path
-        for path in paths
-        if path.exists() and not path.is_relative_to("/usr") and not path.is_relative_to("/etc/ssl")
+        place
+        for place in sorted(places)
+        if place.exists()
+        and not place.is_relative_to("/usr")
+        and not place.is_relative_to("/etc/ssl")
     )
 
 
 def registry_hosts() -> tuple[str, ...]:
-    """Hosts of the indexes that the caller configured."""
-    found: set[str] = set()
-    for name in _INDEX_VARIABLES:
-        for word in re.split(r"[\s,|]+", os.environ.get(name, "")):
-            host = urlsplit(word.partition("=")[2] or word).hostname
-            if host:
-                found.add(host)
-    host = urlsplit(npm_registry()).hostname
-    return tuple(sorted(found | ({host} if host else set())))
+    """The indexes that the caller configured, as ``host:port``: nothing else on these hosts."""
+    words = [word for name in _INDEX_VARIABLES for word in os.environ.get(name, "").split()]
+    urls = [url for word in words for url in re.findall(r"https?://[^\s,|]+", word)]
+    return tuple(sorted({place for url in (*urls, npm_registry()) if (place := _place(url))}))
+
+
+def _place(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{port}"
 
 
 @cache
@@ -214,17 +226,17 @@ def npm_registry() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "https://registry.npmjs.org/"
     value = done.stdout.strip()
-    return _without_credentials(value) if value.startswith("http") else "https://registry.npmjs.org/"
+    return (
+        _without_credentials(value) if value.startswith("http") else "https://registry.npmjs.org/"
+    )
 
 
 def _without_credentials(value: str) -> str:
-    def strip(word: str) -> str:
-        if "@" not in word or "://" not in word:
-            return word
-        parts = urlsplit(word)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """The addresses in a setting without the names and passwords in them.
 
-    return " ".join(strip(word) for word in value.split(" "))
+    One setting may hold several, after a name (``corp=https://…``) or between commas and bars.
+    """
+    return re.sub(r"://[^\s/?#]*@", "://", value)
 
 
 def passed_on(names: Iterable[str]) -> Mapping[str, str]:

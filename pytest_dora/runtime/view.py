@@ -269,6 +269,8 @@ class WorkspaceView:
 
     def close(self) -> None:
         """End everything that runs here. The tree stays."""
+        if self.ledger is not None:
+            self.ledger.close()  # its socket would keep the sandbox's network alive
         if self._sandbox is not None:
             self._sandbox.close()
             self._sandbox = None
