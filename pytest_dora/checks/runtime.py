@@ -180,7 +180,7 @@ def is_health(answer: Response, control: Response, root: Response) -> bool:
         return False
     if answer.content_type.endswith("json"):
         return _says_up(answer)
-    return answer.content_type != "text/html" and len(answer.body) <= 200
+    return len(answer.body) <= 200 and b"<" not in answer.body
 
 
 def _says_up(answer: Response) -> bool:

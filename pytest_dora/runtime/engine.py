@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
 import platformdirs
+import psutil
 
 from pytest_dora.model.settings import SandboxMode, Settings
 from pytest_dora.runtime import environment
@@ -19,6 +24,8 @@ from pytest_dora.runtime.services.postgres import PostgresServer
 from pytest_dora.runtime.tokens import Tokens
 from pytest_dora.runtime.toolchains import Toolchains
 from pytest_dora.runtime.workspace import give_to, remove
+
+_KEPT = ".kept-on-request"
 
 
 def user_cache() -> Path:
@@ -34,6 +41,8 @@ class Engine:
     run_dir: Path
     tier: Tier
     _opened: list[str] = field(default_factory=list)
+    _discarding: list[threading.Thread] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -55,6 +64,10 @@ class Engine:
         folder = base / f"{self.run_dir.name}-{os.getpid()}"
         folder.mkdir(parents=True, exist_ok=True)
         self._opened.append("work")
+        if self.settings.keep.value != "never":
+            (folder / _KEPT).touch()
+        for stale in abandoned(base):
+            self._remove_later(stale)
         return folder
 
     @cached_property
@@ -73,6 +86,22 @@ class Engine:
             cache=user_cache(), run_dir=self.work, url=self.settings.postgres_url, tier=self.tier
         )
 
+    def discard(self, path: Path) -> None:
+        """Remove a tree without waiting for it: a hundred thousand files take a disk seconds,
+        and nobody needs to wait for them but the end of the run."""
+        if not path.exists():
+            return
+        trash = self.work / ".trash"
+        trash.mkdir(exist_ok=True)
+        target = trash / str(next(self._numbers))
+        path.rename(target)
+        self._remove_later(target)
+
+    def _remove_later(self, path: Path) -> None:
+        done = threading.Thread(target=remove, args=(path,), name="dora-discard")
+        done.start()
+        self._discarding.append(done)
+
     def log_folder(self, app_id: str) -> Path:
         folder = self.run_dir / "logs" / safe_name(app_id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +109,9 @@ class Engine:
 
     def close(self) -> None:
         """End the shared services and remove the workspaces; idempotent."""
+        for thread in self._discarding:
+            thread.join()
+        self._discarding.clear()
         for name in reversed(self._opened):
             match name:
                 case "postgres":
@@ -89,9 +121,20 @@ class Engine:
                 case "work" if self.settings.keep.value == "never":
                     remove(self.work)
                 case "work":
+                    remove(self.work / ".trash")
                     if not any(self.work.iterdir()):
                         remove(self.work)
         self._opened.clear()
+
+
+def abandoned(base: Path) -> list[Path]:
+    """Workspaces of workers that were killed before they could clean up."""
+    found = []
+    for folder in base.iterdir():
+        pid = folder.name.rpartition("-")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)) and not (folder / _KEPT).exists():
+            found.append(folder)
+    return found
 
 
 def safe_name(app_id: str) -> str:
@@ -103,8 +146,6 @@ def safe_name(app_id: str) -> str:
 
 
 def hash_text(text: str) -> str:
-    import hashlib
-
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -25,7 +25,7 @@ from pytest_dora.runtime.services.provide import Provided, provide
 from pytest_dora.runtime.stage import Stage, StageFailed
 from pytest_dora.runtime.toolchains import Toolchain, ToolMissing
 from pytest_dora.runtime.view import Access, WorkspaceView
-from pytest_dora.runtime.workspace import WorkspaceFull, remove, tree_copy
+from pytest_dora.runtime.workspace import WorkspaceFull, tree_copy
 
 _T = TypeVar("_T")
 _engines: dict[Path, Engine] = {}
@@ -155,7 +155,7 @@ class AppSession:
     def _copy(self, name: str) -> WorkspaceView:
         base = self.installed()
         target = self.folder / name
-        remove(target)
+        self.engine.discard(target)
         tree_copy(base.root, target)
         return self.view(target, Stage.TESTS_WORKSPACE, "tests")
 
@@ -191,7 +191,7 @@ class AppSession:
         self.renew_services(stage)
         if stage in (Stage.TESTS_WORKSPACE, Stage.BUILT) and isinstance(known, WorkspaceView):
             if known.root != self.folder / "installed":
-                remove(known.root)
+                self.engine.discard(known.root)
 
     def close(self, failed: bool = False) -> None:
         """End everything of this app and remove its workspaces (``--dora-keep`` decides)."""
@@ -205,7 +205,7 @@ class AppSession:
         self._provided.clear()
         self._reached.clear()
         if keep == "never" or (keep == "failed" and not failed):
-            remove(self.folder)
+            self.engine.discard(self.folder)
 
     # --- evidence ---------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from pytest_dora.runtime.sandbox.spec import Completed
 from pytest_dora.runtime.server import RunningApp, StartFailed, start
 from pytest_dora.runtime.stage import Stage, StageFailed
 from pytest_dora.runtime.view import Access, WorkspaceView
-from pytest_dora.runtime.workspace import clean_copy, give_to, remove, tree_copy
+from pytest_dora.runtime.workspace import clean_copy, give_to, tree_copy
 
 if TYPE_CHECKING:
     from pytest_dora.runtime.session import AppSession
@@ -35,7 +35,7 @@ def install(session: AppSession) -> WorkspaceView:
         raise StageFailed(Stage.INSTALLED, Outcome.FAILED, reason, message)
     tools = session.toolchains
     root = session.folder / "installed"
-    remove(root)
+    session.engine.discard(root)
     copied = clean_copy(session.path, root, session.settings.limits.workspace_bytes)
     findings = session.findings[Stage.INSTALLED]
     if copied.skipped:
@@ -181,7 +181,7 @@ def build(session: AppSession) -> WorkspaceView:
     plan = session.plan
     root = session.folder / "built"
     if plan.tests or plan.typechecks:
-        remove(root)
+        session.engine.discard(root)
         tree_copy(base.root, root)
     else:
         root = base.root  # nobody else will ask for the pristine tree
