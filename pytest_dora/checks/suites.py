@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NO_TESTS = re.compile(
     r"No tests? found|No test files found|no tests ran|No tests executed|collected 0 items"
-    r"|Ran 0 tests|NO TESTS RAN|no test files",
+    r"|Ran 0 tests|NO TESTS RAN",
     re.IGNORECASE,
 )
 _NOT_INSTALLED = re.compile(

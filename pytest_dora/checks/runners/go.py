@@ -18,6 +18,8 @@ from pytest_dora.checks.runners.base import (
 from pytest_dora.checks.tree import join, read_text
 
 _MODULE = re.compile(r"^module\s+(\S{1,500})", re.MULTILINE)
+_NOT_BUILT = re.compile(r"^FAIL\s+(\S{1,500}) \[(?:build|setup) failed\]", re.MULTILINE)
+_COMPILER = re.compile(r"^(?:vet: )?(\S{1,300}\.go:\d+(?::\d+)?: .*)$", re.MULTILINE)
 _SHOWN = 20_000
 _TO_FILE = f'f=$1; shift; "$@" >"$f"; rc=$?; head -c {_SHOWN} "$f"; exit $rc'
 _MAX_EVENTS = 2_000_000
@@ -67,7 +69,17 @@ def parse_go_events(data: bytes) -> Counts | None:
         elif action in ("pass", "fail", "skip"):
             results[key] = action
     _judge(tally, results, output)
-    return tally.counts() if events else None
+    _not_built(tally, data)
+    return tally.counts() if events or tally.broken else None
+
+
+def _not_built(tally: Tally, data: bytes) -> None:
+    """Packages that do not compile: before Go 1.24 they are told of in plain lines."""
+    plain = b"\n".join(line for line in data.splitlines() if not line.startswith(b"{"))
+    text = plain.decode("utf-8", "replace")
+    said = _COMPILER.search(text)
+    for package in dict.fromkeys(_NOT_BUILT.findall(text)):
+        tally.break_(package, said[1] if said else "it does not compile")
 
 
 def _judge(

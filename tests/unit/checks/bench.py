@@ -116,11 +116,12 @@ def make_session(
     *,
     path: Sequence[Path] = (),
     tests_seconds: float = 60,
+    typecheck_seconds: float = 120,
     missing: Sequence[str] = (),
 ) -> AppSession:
     """A session of one app whose tree is already installed at ``root``."""
     view = View(root, root.parent / f"{root.name}-out", path)
-    limits = Limits(tests_seconds=tests_seconds, typecheck_seconds=120)
+    limits = Limits(tests_seconds=tests_seconds, typecheck_seconds=typecheck_seconds)
     lacking = SimpleNamespace(missing=[SimpleNamespace(value=name) for name in missing])
     session = SimpleNamespace(
         app=App(app_id=root.name, path=root),

@@ -118,6 +118,15 @@ def test_go_package_that_does_not_build_is_broken() -> None:
     assert counts.failures[0].message == "./a_test.go:3:5: undefined: x"
 
 
+def test_go_package_that_older_versions_could_not_build_is_broken() -> None:
+    text = b"# m [m.test]\n./a_test.go:3:5: undefined: x\nFAIL\tm [build failed]\n"
+    skipped = go_stream(("skip", "m/sub", ""))
+    counts = parse_go_events(text + skipped)
+    assert numbers(counts) == (0, 0, 0, 1)
+    assert counts is not None
+    assert counts.failures[0].message == "./a_test.go:3:5: undefined: x"
+
+
 def test_go_package_without_test_files_is_nothing() -> None:
     assert numbers(parse_go_events(go_stream(("skip", "m", "")))) == (0, 0, 0, 0)
     assert parse_go_events(b"# m\nbuild failed\n") is None
