@@ -13,7 +13,7 @@ _URL = re.compile(r"https?://[^/\s\"'|)]{1,200}(/[^\s\"'|)\];]*)?")
 _WORD = r"(?:health[-_]?check|healthz?|livez|readyz|readiness|liveness|up)"
 _ROUTE = re.compile(
     r"(?P<receiver>[A-Za-z_$][\w$]*)?(?:\.|::|\b)"
-    r"(?:get|route|all|use|add_api_route|add_route|add_url_rule|HandleFunc|Handle|GET|api_route|path|re_path|head)"
+    r"(?P<verb>get|route|all|use|add_api_route|add_route|add_url_rule|HandleFunc|Handle|GET|api_route|path|re_path|head)"
     rf"\(\s*[rbf]?[\"'`]\^?(?P<path>/?(?:[\w\-./:]{{0,80}}/)?{_WORD}/?)\$?[\"'`]"
 )
 _CLIENTS = frozenset("axios http https client fetch requests httpx api ky got $http request session apiClient test_client page".split())
@@ -49,7 +49,7 @@ def _from_source(text: str, found: list[str]) -> None:
         start = max(0, position - 160)
         for match in _ROUTE.finditer(text, start, position + 120):
             path = match["path"]
-            client = match["receiver"] in _CLIENTS
+            client = match["receiver"] in _CLIENTS and not match["verb"].startswith("Handle")
             bare = path.strip("/") == "up" and not path.startswith("/")
             if not client and not bare:
                 _add(found, path if path.startswith("/") else f"/{path}")
