@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from pytest_dora.model.app import App, Generation
@@ -27,6 +27,7 @@ from pytest_dora.report.dora import dora_metrics
 from pytest_dora.report.gate import evaluate_gate
 from pytest_dora.report.lead_time import cost, lead_time
 from pytest_dora.report.names import file_name
+from pytest_dora.report.text import masked_settings
 
 Pair = tuple[str, str]
 _MESSAGE = 300
@@ -62,6 +63,7 @@ def assemble(
     by_app: dict[str, dict[str, CheckResult]] = defaultdict(dict)
     for (app_id, check), result in answers.items():
         by_app[app_id][check] = result
+    notes += _unknown_waivers(apps.values(), run.checks_known)
     day = run.started_at.date()
     reports = tuple(
         _level(
@@ -74,7 +76,7 @@ def assemble(
     return Report(
         status=status,
         run=run,
-        settings=settings,
+        settings=masked_settings(settings),
         gate=evaluate_gate(reports, settings, known, shard=run.shard),
         dora_metrics=dora_metrics(reports, list(answers.values())),
         levels=definitions,
@@ -194,7 +196,7 @@ def _coverage(result: CheckResult | None) -> float | None:
     """Covered lines in percent, as the tests check measured them."""
     if result is None:
         return None
-    value = result.measurements.get("coverage_percent")
+    value = result.measurements.get("coverage_pct")
     return float(value) if isinstance(value, int | float) and 0 <= value <= 100 else None
 
 
@@ -202,6 +204,16 @@ def _short(generation: Generation | None) -> Generation | None:
     if generation is None or generation.prompt is None or len(generation.prompt) <= _PROMPT:
         return generation
     return generation.model_copy(update={"prompt": generation.prompt[: _PROMPT - 1] + "…"})
+
+
+def _unknown_waivers(apps: Iterable[App], known: Sequence[str]) -> list[str]:
+    """Waivers that accept nothing because of a spelling; told only where all checks are known."""
+    return [
+        f"{app.app_id}: a waiver names {waiver.check!r}, which is no check here"
+        for app in apps
+        for waiver in app.waivers
+        if known and waiver.check not in known
+    ]
 
 
 def _totals(apps: Sequence[AppReport]) -> dict[str, CheckTotals]:

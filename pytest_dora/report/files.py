@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import pydantic_core
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -26,5 +27,5 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def to_json(value: Any) -> bytes:
-    """Readable JSON; a number that JSON has no word for must not be in it."""
-    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    """Readable JSON of models and plain values; what is no number is null."""
+    return pydantic_core.to_json(value, indent=1, inf_nan_mode="null") + b"\n"

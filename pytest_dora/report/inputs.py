@@ -22,6 +22,7 @@ from pytest_dora.model.result import CheckResult, Outcome
 from pytest_dora.model.settings import Settings
 from pytest_dora.report.assemble import Pair
 from pytest_dora.report.files import to_json, write_atomically
+from pytest_dora.report.text import masked_settings
 
 
 class RunError(ValueError):
@@ -61,7 +62,7 @@ def write_inputs(inputs: Inputs, output: Path) -> None:
     content = {
         "run": inputs.run.model_dump(mode="json"),
         "expected": [list(pair) for pair in inputs.expected],
-        "settings": inputs.settings.model_dump(mode="json"),
+        "settings": masked_settings(inputs.settings).model_dump(mode="json"),
     }
     write_fleet(inputs.fleet, folder / "fleet.toml")
     write_atomically(folder / "run.json", to_json(content))

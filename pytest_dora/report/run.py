@@ -12,6 +12,7 @@ from importlib import metadata
 from pytest_dora import __version__
 from pytest_dora.model.base import utc_now
 from pytest_dora.model.report import RunInfo, SandboxInfo, Tool
+from pytest_dora.report.text import masked
 
 _LIBRARIES = ("pytest", "pytest-xdist", "pydantic")
 
@@ -44,7 +45,7 @@ def run_info(
         workers=workers,
         sandbox=SandboxInfo.model_validate(dict(sandbox or {})),
         versions={name: _version(name) for name in _LIBRARIES},
-        arguments=tuple(arguments),
+        arguments=tuple(masked(argument) for argument in arguments),
         shard=shard,
         checks_known=tuple(checks_known),
         notes=tuple(notes),

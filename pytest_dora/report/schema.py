@@ -14,6 +14,9 @@ DEFAULT = Path("docs/report.schema.json")
 def schema() -> bytes:
     """The schema as the file holds it: every key is there, so every key is required."""
     made = Report.model_json_schema(mode="serialization")
+    for model in (made, *made["$defs"].values()):
+        if "properties" in model:
+            model["required"] = list(model["properties"])
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["$id"] = f"pytest-dora:report:{SCHEMA_VERSION}"
     return to_json(made)

@@ -1,6 +1,12 @@
-"""Numbers as people read them; what is unknown is called unknown."""
+"""Numbers and settings as people may read them: unknowns are named, passwords are not."""
 
 from __future__ import annotations
+
+import re
+
+from pytest_dora.model.settings import Settings
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -21,3 +27,15 @@ def percent_with_interval(value: float | None, ci95: tuple[float, float] | None)
         return "unknown"
     text = f"{value:.1f}".removesuffix(".0") + " %"
     return text if ci95 is None else f"{text}, 95 % interval {ci95[0]:.0f} to {ci95[1]:.0f} %"
+
+
+def masked(text: str) -> str:
+    """Text in which no URL carries a user and password."""
+    return _CREDENTIALS.sub("***@", text)
+
+
+def masked_settings(settings: Settings) -> Settings:
+    """Settings as they may be published."""
+    if settings.postgres_url is None:
+        return settings
+    return settings.model_copy(update={"postgres_url": masked(settings.postgres_url)})

@@ -16,7 +16,7 @@ from pytest_dora.report.names import file_name
 def write_summary(report: Report, output: Path) -> Path:
     """Write ``report.json``."""
     path = output / "report.json"
-    write_atomically(path, to_json(report.model_dump(mode="json")))
+    write_atomically(path, to_json(report))
     return path
 
 
@@ -30,13 +30,12 @@ def write_apps(
         found[result.app_id][result.check_id] = result
     folder = output / "runs" / report.run.id / "apps"
     for app in report.apps:
-        one = told.get(app.app_id)
         content = {
             "schema_version": SCHEMA_VERSION,
             "run_id": report.run.id,
             "app_id": app.app_id,
-            "summary": app.model_dump(mode="json"),
-            "facts": one.model_dump(mode="json") if one else None,
-            "results": [result.model_dump(mode="json") for result in found[app.app_id].values()],
+            "summary": app,
+            "facts": told.get(app.app_id),
+            "results": list(found[app.app_id].values()),
         }
         write_atomically(folder / f"{file_name(app.app_id)}.json", to_json(content))

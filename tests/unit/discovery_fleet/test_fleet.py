@@ -75,7 +75,19 @@ def test_hidden_folders_are_left_out_and_noted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a b", "it's", '"quoted"', "-rf", "--dora", "a::b", "[x]", "new\nline", "日本", "build", "%41"],
+    [
+        "a b",
+        "it's",
+        '"quoted"',
+        "-rf",
+        "--dora",
+        "a::b",
+        "[x]",
+        "new\nline",
+        "日本",
+        "build",
+        "%41",
+    ],
 )
 def test_names_may_be_anything(tmp_path: Path, name: str) -> None:
     (tmp_path / "apps" / name).mkdir(parents=True)
@@ -93,7 +105,7 @@ def test_undecodable_bytes_of_a_name_are_percent_encoded(tmp_path: Path) -> None
 def test_two_spellings_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "caf\u00e9").mkdir()
     (tmp_path / "cafe\u0301").mkdir()
-    with pytest.raises(FleetError, match="is taken by .*rename one, or give both an id"):
+    with pytest.raises(FleetError, match=r"is taken by .*rename one, or give both an id"):
         find_fleet([tmp_path])
 
 

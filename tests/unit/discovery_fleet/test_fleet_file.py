@@ -81,9 +81,7 @@ def test_everything_that_can_be_said_is_read(folder: Path) -> None:
         previous_version="v1",
         services=ServiceNames(github="owner/shop", fly="shop-fly", databricks="shop-dbx"),
         waivers=(
-            Waiver(
-                check="typecheck", reason="types of a dependency", expires=date(2027, 1, 31)
-            ),
+            Waiver(check="typecheck", reason="types of a dependency", expires=date(2027, 1, 31)),
         ),
         generation=Generation(seconds=300, cost_usd=0.5),
     )
@@ -104,14 +102,14 @@ def test_an_empty_file_has_no_apps(folder: Path) -> None:
     ("text", "message"),
     [
         ("[[app]]\nid = \n", ":2: "),
-        ('[[app]]\npath = "apps/shop"\norigen = "ai"\n', ":3: unknown key 'origen' in [[app]]; "
-         "did you mean 'origin'?"),
-        ('apps = 1\n', ":1: unknown key 'apps' in a fleet file; did you mean 'app'?"),
+        ('[[app]]\npath = "apps/shop"\norigen = "ai"\n', (":3: unknown key 'origen' in [[app]]; "
+         "did you mean 'origin'?")),
+        ("apps = 1\n", ":1: unknown key 'apps' in a fleet file; did you mean 'app'?"),
         ('\n[project]\nname = "x"\n', ":2: unknown key 'project' in a fleet file"),
         ('[app]\npath = "apps/shop"\n', ":1: apps are tables: write [[app]]"),
         ('[[app]]\nid = "x"\n', ":2: an app needs a path"),
-        ('[[app]]\n\npath = "apps/shup"\n', ":3: app folder apps/shup does not exist; paths are "
-         "relative to the fleet file"),
+        ('[[app]]\n\npath = "apps/shup"\n', (":3: app folder apps/shup does not exist; paths are "
+         "relative to the fleet file")),
         ('[[app]]\nid = ""\npath = "apps/shop"\n', ":2: an app needs an id"),
         ('[[app]]\nid = "a"\npath = "apps/shop"\n[[app]]\npath = "apps/blog"\nid = "a"\n',
          ":6: the app id 'a' is given twice"),
@@ -120,8 +118,8 @@ def test_an_empty_file_has_no_apps(folder: Path) -> None:
          ":5: app.attempt: "),
         ('[[app]]\npath = "apps/shop"\n[[app.waiver]]\ncheck = "x"\nreason = "y"\n',
          ":3: app.waivers.0.expires: is missing"),
-        ('[[app]]\npath = "apps/shop"\n[[app.waiver]]\ncheck = "x"\nreason = "y"\n'
-         'expires = "soon"\n', ":6: app.waivers.0.expires: "),
+        (('[[app]]\npath = "apps/shop"\n[[app.waiver]]\ncheck = "x"\nreason = "y"\n'
+         'expires = "soon"\n'), ":6: app.waivers.0.expires: "),
         ('[[app]]\npath = "apps/shop"\n[app.generation]\ncost = 3\n',
          ":4: app.generation.cost: unknown key"),
         ('[[app]]\npath = "apps/shop"\n[app.generation]\ncost_usd = -3\n',

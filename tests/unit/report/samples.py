@@ -77,8 +77,12 @@ def ready(app_id: str, **scores: int) -> list[CheckResult]:
     """Results with which an app is a production candidate."""
     results = []
     for check in ALL_CHECKS:
-        score = scores.get(check, 5) if check in ("runability", "deployability", "observability",
-                                                  "rollback", "browser", "security") else None
+        score = (
+            scores.get(check, 5)
+            if check
+            in ("runability", "deployability", "observability", "rollback", "browser", "security")
+            else None
+        )
         more: dict[str, object] = {"score": score, "verified_score": score}
         if check == "build":
             more["timings"] = [timing("install", 0, 10), timing("build", 10, 20)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
 
-from pytest_dora.model.app import Generation
+from pytest_dora.model.app import Generation, Waiver
 from pytest_dora.model.fleet import AppFacts, Fleet
 from pytest_dora.model.report import Report, RunStatus
 from pytest_dora.model.settings import Settings
@@ -28,9 +29,7 @@ from tests.unit.report.samples import (
 @given(evaluations())
 @settings(max_examples=60, deadline=None)
 def test_no_app_and_no_check_is_ever_lost(made: Evaluated) -> None:
-    found = assemble(
-        made.fleet, made.expected, made.results, made.facts, run(), made.settings
-    )
+    found = assemble(made.fleet, made.expected, made.results, made.facts, run(), made.settings)
     assert [one.app_id for one in found.apps] == sorted(one.app_id for one in made.fleet.apps)
     pairs = {(one.app_id, check) for one in found.apps for check in one.checks}
     assert pairs == set(made.expected)
@@ -92,7 +91,7 @@ def test_facts_and_descriptions_stand_beside_the_results() -> None:
         claimed=Generation(turns=3, claimed=True),
     )  # fmt: skip
     described = app(generator="g", model="m", prompt_id="p", attempt=2, generation=GENERATED)
-    tests = result("a", "tests", measurements={"coverage_percent": 81.5})
+    tests = result("a", "tests", measurements={"coverage_pct": 81.5})
     one = report([described], [result(), tests], facts=[facts]).apps[0]
     assert (one.stack, one.fingerprint, one.loc) == (("react", "vite"), "f", 7)
     assert (one.generator, one.model, one.prompt_id, one.attempt) == ("g", "m", "p", 2)
@@ -108,6 +107,12 @@ def test_a_claim_in_the_place_of_knowledge_is_still_a_claim() -> None:
     one = report([app(generation=claim)], [result()]).apps[0]
     assert (one.generation, one.eff_units, one.cost.total_usd) == (None, None, None)
     assert one.claimed_generation == claim
+
+
+def test_a_waiver_for_no_check_is_noted() -> None:
+    waiver = Waiver(check="biuld", reason="r", expires=date(2030, 1, 1))
+    found = report([app(waivers=(waiver,))], [result()], info=run(checks_known=("build",)))
+    assert found.notes == ("a: a waiver names 'biuld', which is no check here",)
 
 
 def test_a_failed_generation_is_an_app_without_a_folder() -> None:

@@ -112,15 +112,15 @@ def test_drills_never_fill_the_numbers_of_production() -> None:
 @pytest.mark.parametrize(
     ("model", "names"),
     [
-        (DeploymentMetrics, "deployment_timestamp deployment_environment deployment_method "
-         "deployment_duration_sec previous_version rollback_available"),
-        (LeadTimeMetrics, "prompt_timestamp generation_complete_timestamp generation_duration_sec "
+        (DeploymentMetrics, ("deployment_timestamp deployment_environment deployment_method "
+         "deployment_duration_sec previous_version rollback_available")),
+        (LeadTimeMetrics, ("prompt_timestamp generation_complete_timestamp generation_duration_sec "
          "build_start_timestamp build_complete_timestamp build_duration_sec "
          "deployment_start_timestamp deployment_complete_timestamp deployment_duration_sec "
-         "total_lead_time_sec"),
-        (ReliabilityMetrics, "uptime_pct error_rate_pct p50_response_time_ms p99_response_time_ms "
+         "total_lead_time_sec")),
+        (ReliabilityMetrics, ("uptime_pct error_rate_pct p50_response_time_ms p99_response_time_ms "
          "incidents_last_30d mttr_minutes deployments_last_30d failed_deployments "
-         "change_failure_rate"),
+         "change_failure_rate")),
     ],
 )  # fmt: skip
 def test_the_records_have_exactly_these_fields_all_nullable(model: type, names: str) -> None:

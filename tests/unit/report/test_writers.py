@@ -117,7 +117,14 @@ def check_harmless(text: str) -> None:
         for inner in (token, *(token.children or ()))
     ]
     kinds = {token.type for token in tokens}
-    assert not kinds & {"link_open", "image", "html_block", "fence", "code_block", "blockquote_open"}
+    assert not kinds & {
+        "link_open",
+        "image",
+        "html_block",
+        "fence",
+        "code_block",
+        "blockquote_open",
+    }
     html = {token.content for token in tokens if token.type == "html_inline"}
     assert html <= {"<code>", "</code>"}
     for needle in ("://", "www.", "@", "::", "##["):
