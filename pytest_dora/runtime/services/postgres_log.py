@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ _KEPT = 10_000
 _TEXT = 10_000
 _READ = 2**20
 _INTERVAL = 1.0
+_FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\n]*))([,\n])')
 _APPLICATION = 22
 OURS = "pytest-dora"
 """The application name of our own sessions, which are left out."""
@@ -131,8 +132,7 @@ def split_records(data: bytes) -> tuple[bytes, bytes]:
 
 def parse(records: bytes) -> Iterator[tuple[str, Statement]]:
     """The database and the statement of every record that is a client's doing."""
-    lines = records.decode("utf-8", "replace").splitlines(keepends=True)
-    for row in csv.reader(lines):
+    for row in _rows(records.decode("utf-8", "replace")):
         if len(row) <= _APPLICATION or not row[2]:
             continue
         ours = row[_APPLICATION] == OURS or row[13].endswith(f"application_name={OURS}")
@@ -142,6 +142,16 @@ def parse(records: bytes) -> Iterator[tuple[str, Statement]]:
         if found is not None:
             at = datetime.strptime(row[0], "%Y-%m-%d %H:%M:%S.%f UTC").replace(tzinfo=UTC)
             yield row[2], Statement(at, row[1], row[5], found[0], found[1][:_TEXT])
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    """Like csv.reader, without its limit on a field's length: it holds for a whole process."""
+    row: list[str] = []
+    for field in _FIELD.finditer(text):
+        row.append(field[2] if field[1] is None else field[1].replace('""', '"'))
+        if field[3] == "\n":
+            yield row
+            row = []
 
 
 def _kind(severity: str, message: str) -> tuple[Kind, str] | None:

@@ -47,7 +47,8 @@ def in_sandbox(tools: Sequence[Toolchain], workspace: Path, *argv: str) -> Compl
     workspace.chmod(0o755)
     uid = app_uid("tools")
     if uid is not None:
-        os.chown(workspace, uid, uid)
+        for one in (workspace, *workspace.iterdir()):
+            os.chown(one, uid, uid)
     path = ":".join(str(folder) for tool in tools for folder in tool.bin_dirs)
     env = {"PATH": f"{path}:/usr/bin:/bin", "HOME": "/tmp"}
     env |= {name: value for tool in tools for name, value in tool.env}
