@@ -32,6 +32,8 @@ class Command:
     argv: tuple[str, ...]
     trust: Trust
     env: dict[str, str] = field(default_factory=dict)
+    wheels_only: bool = False
+    """Installs what has a wheel and may leave the rest to the next command."""
 
 
 @dataclass(frozen=True)
@@ -175,9 +177,11 @@ def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
     if sources:
         wheels = _fetch(*install, "--no-build", *sources)
         yield Attempt("uv pip install", (venv, wheels, *project, *extra), frozen)
+        # what has a wheel still comes from the cache, which no build of the app may write
+        most = Command(wheels.argv, Trust.FETCH, wheels_only=True)
         built = _scripts(*install, *sources)
         yield Attempt(
-            "uv pip install, building sources", (venv, built, *project, *extra), frozen
+            "uv pip install, building sources", (venv, most, built, *project, *extra), frozen
         )
     else:
         yield Attempt("uv pip install .", (venv, _scripts(*install, "-e", "."), *extra), frozen)

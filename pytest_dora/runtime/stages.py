@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_dora.model.plan import BuildStep, Package
@@ -12,13 +14,15 @@ from pytest_dora.runtime.diagnosis import first_error, missing_variable, network
 from pytest_dora.runtime.sandbox.spec import Completed
 from pytest_dora.runtime.server import RunningApp, StartFailed, start
 from pytest_dora.runtime.stage import Stage, StageFailed
-from pytest_dora.runtime.view import Access, WorkspaceView
+from pytest_dora.runtime.view import OUT, Access, WorkspaceView
 from pytest_dora.runtime.workspace import clean_copy, give_to, tree_copy
 
 if TYPE_CHECKING:
     from pytest_dora.runtime.session import AppSession
 
 _CANDIDATES = 4
+_MOST_WITHOUT_WHEELS = 10
+_NO_WHEEL = re.compile(r"Wheels are required for `([A-Za-z0-9._-]+)`")
 _NO_SUCH_PACKAGE = re.compile(
     r"E404|No matching version found|404 Not Found|was not found in the package registry"
     r"|because .{1,200} (?:was not found|has no version)|No solution found"
@@ -126,17 +130,34 @@ def _run_attempt(
     """None when every command succeeded, else how the first failing one ended."""
     for command in attempt.commands:
         view = owner.fetch if command.trust is recipes.Trust.FETCH else owner.scripts
-        done = owner.switch(view).run(
-            command.argv,
+        run = functools.partial(
+            owner.switch(view).run,
             cwd=package.path,
             env=command.env,
             package=package.path,
             timeout=session.settings.limits.install_seconds,
             name=f"install {' '.join(command.argv[:3])}",
         )
-        if not done.ok:
+        if command.wheels_only:
+            _install_wheels(view, command.argv, run)
+        elif not (done := run(command.argv)).ok:
             return done
     return None
+
+
+def _install_wheels(
+    view: WorkspaceView, argv: tuple[str, ...], run: Callable[[Sequence[str]], Completed]
+) -> None:
+    """Install all that has wheels, learning from each refusal what has none."""
+    left_out: list[str] = []
+    for _ in range(_MOST_WITHOUT_WHEELS):
+        view.out.mkdir(parents=True, exist_ok=True)
+        (view.out / "no-wheels.txt").write_text("\n".join(left_out))
+        done = run((*argv, "--excludes", f"{OUT}/no-wheels.txt"))
+        found = [name for name in _NO_WHEEL.findall(done.output) if name not in left_out]
+        if done.ok or not found:
+            return
+        left_out += found
 
 
 def _install_failed(done: Completed, where: str) -> StageFailed:
