@@ -178,11 +178,13 @@ def _holds_report(path: Path) -> bool:
 def _merge(chosen: argparse.Namespace) -> int:
     from pytest_dora.report.merge import merge_paths
     from pytest_dora.report.show import gate_lines
+    from pytest_dora.report.text import counted
 
     merged, output = merge_paths(chosen.paths, chosen.output)
     report = merged.report
     checks = sum(len(app.checks) for app in report.apps)
-    print(f"{len(report.apps)} apps, {checks} checks: {output / 'report.json'}")
+    apps, asked = counted(len(report.apps), "app"), counted(checks, "check")
+    print(f"{apps}, {asked}: {output / 'report.json'}")
     print("\n".join(gate_lines(report.gate)))
     return NOT_MET if report.gate.met is False else OK
 

@@ -8,6 +8,7 @@ from pytest_dora.model.report import AppReport, Gate, GateStatus
 from pytest_dora.model.result import Outcome
 from pytest_dora.model.settings import Level, Settings
 from pytest_dora.report import levels, stats
+from pytest_dora.report.text import counted
 
 _BROKEN = (Outcome.CRASHED, Outcome.ERROR, Outcome.NOT_RUN)
 """Outcomes that are no judgement; they fail a gate whatever the share."""
@@ -111,10 +112,10 @@ def _broken(apps: Sequence[AppReport]) -> list[str]:
             if summary.outcome is outcome
         ]
         if found:
-            word = {Outcome.NOT_RUN: "have no result", Outcome.CRASHED: "crashed"}.get(
+            word = {Outcome.NOT_RUN: "without a result", Outcome.CRASHED: "crashed"}.get(
                 outcome, "ended in an error of ours"
             )
-            reasons.append(f"{len(found)} checks {word}: {_some(found)}")
+            reasons.append(f"{counted(len(found), 'check')} {word}: {_some(found)}")
     return reasons
 
 

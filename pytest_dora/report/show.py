@@ -11,7 +11,7 @@ from typing import Any
 from pytest_dora.model.report import AppReport, Gate, GateStatus, Report
 from pytest_dora.model.result import CheckResult, Finding, FindingOutcome
 from pytest_dora.report.inputs import RunError
-from pytest_dora.report.text import percent_with_interval, seconds_text
+from pytest_dora.report.text import counted, percent_with_interval, seconds_text
 from pytest_dora.report.writers.markdown import worst_first
 
 _VALUE = 300
@@ -35,13 +35,13 @@ def gate_lines(gate: Gate) -> list[str]:
     """The gate's verdict, and why."""
     level = gate.level.value if gate.level else "no level"
     if gate.status is GateStatus.NOT_REQUESTED:
-        return [f"no gate; {gate.apps_total} apps"]
+        return [f"no gate; {counted(gate.apps_total, 'app')}"]
     if gate.status is GateStatus.NOT_EVALUATED:
         head = f"gate {level}: not evaluated"
     else:
         word = {True: "met", False: "not met", None: "no share required"}[gate.met]
         share = percent_with_interval(gate.percent, gate.ci95)
-        head = f"gate {level}: {word}; {gate.apps_reaching} of {gate.apps_total} apps, {share}"
+        head = f"gate {level}: {word}; {gate.apps_reaching} of {counted(gate.apps_total, 'app')}, {share}"
     return [head, *(f"  {plain(reason)}" for reason in gate.reasons)]
 
 

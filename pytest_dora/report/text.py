@@ -29,6 +29,11 @@ def percent_with_interval(value: float | None, ci95: tuple[float, float] | None)
     return text if ci95 is None else f"{text}, 95 % interval {ci95[0]:.0f} to {ci95[1]:.0f} %"
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 app``, ``2 apps``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def masked(text: str) -> str:
     """Text in which no URL carries a user and password."""
     return _CREDENTIALS.sub("***@", text)

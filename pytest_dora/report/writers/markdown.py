@@ -14,7 +14,7 @@ from pathlib import Path
 from pytest_dora.model.report import AppReport, Gate, GateStatus, Report
 from pytest_dora.model.result import Outcome
 from pytest_dora.model.settings import Level
-from pytest_dora.report.text import percent_with_interval, seconds_text
+from pytest_dora.report.text import counted, percent_with_interval, seconds_text
 
 LIMIT = 900 * 1024
 """Bytes; GitHub refuses a step's summary above 1 MiB."""
@@ -107,7 +107,7 @@ def _head(report: Report) -> list[str]:
 
 
 def _gate_line(gate: Gate) -> str:
-    apps = f"{gate.apps_total} app{'s' * (gate.apps_total != 1)}"
+    apps = counted(gate.apps_total, "app")
     if gate.status is GateStatus.NOT_REQUESTED:
         return f"{apps}, no gate"
     level = gate.level.value if gate.level else ""

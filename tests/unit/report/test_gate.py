@@ -73,7 +73,7 @@ def test_a_missing_result_fails_the_gate() -> None:
         fail_under=0,
     )
     assert found.gate.met is False
-    assert found.gate.reasons == ("1 checks have no result: a::runtime",)
+    assert found.gate.reasons == ("1 check without a result: a::runtime",)
 
 
 def test_no_required_share_is_no_verdict() -> None:
