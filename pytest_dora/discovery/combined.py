@@ -119,6 +119,8 @@ def _target(argv: Sequence[str]) -> str | None:
             match = re.fullmatch(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*(?:\(\))?", word)
             if match:
                 return match[1]
+        if program == "gunicorn" and re.fullmatch(r"[A-Za-z_]\w*(?:\.\w+)*", words[-1]):
+            return words[-1]
     if program == "flask":
         for flag, value in zip(words, words[1:], strict=False):
             if flag in ("--app", "-A"):

@@ -12,6 +12,7 @@ from pytest_dora.discovery import launch, shell
 from pytest_dora.discovery.context import Context, ecosystem_of
 from pytest_dora.discovery.dockerfile import Run, Stage, stages
 from pytest_dora.discovery.files import Tree, join
+from pytest_dora.discovery.go import OUTPUT
 from pytest_dora.discovery.launch import Place
 from pytest_dora.discovery.node import at
 from pytest_dora.discovery.shell import Command
@@ -52,11 +53,24 @@ class Image:
 
     def rewrite(self, word: str) -> str:
         """A word of a command, with a path of the image that is elsewhere in the app."""
+        if re.fullmatch(r"\./[\w.-]+", word):
+            word = f"{self.stage.workdir.rstrip('/')}/{word[2:]}" if self._is_product(word) else word
         match = re.match(r"(--?[\w-]+=)?(/[\w./-]+)$", word)
-        if not match or (self.mount and match[2].startswith(f"{self.mount}/")):
+        if not match:
             return word
         known = self.stage.relative(match[2])
+        if self.mount and match[2].startswith(f"{self.mount}/"):
+            same = known is None or match[2] == f"{self.mount}/{known}"
+            if same or not (known or "").startswith(f"{OUTPUT}/"):
+                return word
         return f"{match[1] or ''}{{workdir}}/{known}" if known else word
+
+    def _is_product(self, word: str) -> bool:
+        """Whether ``./name`` is a program that our own build leaves elsewhere."""
+        path = f"{self.stage.workdir.rstrip('/')}/{word[2:]}"
+        return any(
+            image == path and f"{OUTPUT}/" in f"{app}/" for image, app in self.stage.copies
+        )
 
     @property
     def cwd(self) -> str:

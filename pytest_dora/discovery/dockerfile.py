@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from posixpath import normpath
 
+from pytest_dora.discovery import go
 from pytest_dora.discovery.files import Tree, join, normalise
 from pytest_dora.discovery.shell import expand
 
@@ -16,6 +17,7 @@ _INSTRUCTION = re.compile(r"([A-Za-z]+)\s+(.*)", re.DOTALL)
 _HEREDOC = re.compile(r"<<-?\s*[\"']?([A-Za-z_]\w*)[\"']?")
 _FROM = re.compile(r"(?:--platform=\S+\s+)?(\S+)(?:\s+[Aa][Ss]\s+(\S+))?")
 _PAIR = re.compile(r"""([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|'[^']*'|(?:[^\s\\]|\\.)*)""")
+_GO_BUILD = re.compile(r"\bgo build\b([^&;|\n]{0,400})")
 _FLAG = re.compile(r"--(\w[\w-]*)(?:=(\S+))?\s+")
 
 
@@ -186,6 +188,7 @@ def _apply(
         case "RUN":
             flagless = re.sub(_FLAG, "", text) if text.startswith("--") else text
             stage.runs.append(Run(flagless, stage.workdir, instruction.line, stage.name))
+            _go_programs(tree, stage, flagless)
         case "EXPOSE":
             for word in text.split():
                 value = (expand(word, stage.variables) or "").partition("/")[0]
@@ -272,6 +275,28 @@ def _copy(
             stage.copies.append((normpath(f"{place}/{name}"), app))
         else:
             stage.copies.append((place, app))
+
+
+def _go_programs(tree: Tree, stage: Stage, text: str) -> None:
+    """Programs that ``go build -o`` leaves in the image are those that our own build makes."""
+    for match in _GO_BUILD.finditer(text):
+        words = match[1].split()
+        if "-o" not in words[:-1]:
+            continue
+        output = words[words.index("-o") + 1]
+        target = words[-1] if words[-1].startswith(".") and words[-1] != output else "."
+        here = stage.relative(stage.workdir)
+        folder = join(here, target) if here is not None else None
+        if folder is None:
+            continue
+        parts = folder.split("/") if folder != "." else []
+        bases = ["/".join(parts[:length]) or "." for length in range(len(parts), -1, -1)]
+        base = next((one for one in bases if tree.first(one, "go.mod")), None)
+        if base is None:
+            continue
+        name = go.binary(tree, base, folder)
+        image = _absolute(stage, f"{output}{name}" if output.endswith("/") else output)
+        stage.copies.append((image, join(base, f"{go.OUTPUT}/{name}") or name))
 
 
 def _absolute(stage: Stage, path: str) -> str:

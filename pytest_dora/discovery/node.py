@@ -77,6 +77,9 @@ def find(tree: Tree, *, leftovers: bool) -> tuple[tuple[Package, ...], tuple[Nod
         folder = dirname(path) or "."
         if folder in taken or not tree.json(path):
             continue
+        if len(manifests) > 1 and not packages and _names_nothing(tree, folder):
+            tree.note(f"{path}: names nothing to install or to run, ignored")
+            continue
         if packages and not _belongs(tree, folder, projects, leftovers=leftovers):
             tree.note(f"{path}: not part of the app's workspace and named by nothing, ignored")
             continue
@@ -280,7 +283,18 @@ def _belongs(tree: Tree, folder: str, projects: list[NodeProject], *, leftovers:
         return True
     if leftovers:
         return False
-    return not tree.has("package.json") or folder.rsplit("/", 1)[-1] in APP_FOLDERS
+    return all(project.path != "." for project in projects) or folder.rsplit("/", 1)[-1] in APP_FOLDERS
+
+
+def _names_nothing(tree: Tree, folder: str) -> bool:
+    keys = ("scripts", "dependencies", "devDependencies", "main", "packageManager")
+    files = (*(name for names in LOCKFILES.values() for name in names), "lerna.json", "nx.json")
+    manifest = tree.json(at(folder, "package.json"))
+    return (
+        not any(manifest.get(key) for key in keys)
+        and not _members(tree, folder, manifest)
+        and tree.first(folder, *files) is None
+    )
 
 
 def _note_orphan_lockfiles(tree: Tree) -> None:

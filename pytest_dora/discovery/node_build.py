@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pytest_dora.discovery import nx
 from pytest_dora.discovery.files import Tree, join
 from pytest_dora.discovery.node import NodeProject, at, expand_script
 from pytest_dora.discovery.shell import commands
@@ -167,6 +168,8 @@ def _artefact(
         return vite_output(tree, project, script)
     if program == "react-scripts":
         return join(here, "build")
+    if program == "nx":
+        return next((one.output for one in nx.projects(tree, project)), None)
     if program == "astro" and "build" in argv:
         return join(here, "dist")
     if program in ("nuxt", "nuxi"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pytest_dora.discovery import launch, shell, static
+from pytest_dora.discovery import launch, nx, shell, static
 from pytest_dora.discovery.context import Context
 from pytest_dora.discovery.files import Tree, join
 from pytest_dora.discovery.node import NodeProject, at
@@ -58,6 +58,8 @@ def framework_starts(
             continue
         if project.has("next"):
             yield from _next(tree, project)
+        elif built := nx.projects(tree, project):
+            yield from _nx(project, built, clients=clients)
         elif project.has("nuxt"):
             yield _start(project, ("node", ".output/server/index.mjs"), f"{project.file}:nuxt")
         elif project.has("@sveltejs/adapter-node"):
@@ -203,6 +205,18 @@ def ordered(projects: Sequence[NodeProject]) -> list[NodeProject]:
     roots = [project for project in projects if not project.member]
     members = [project for project in projects if project.member]
     return [*roots, *reversed(in_dependency_order(members))]
+
+
+def _nx(
+    project: NodeProject, built: Sequence[nx.NxProject], *, clients: bool
+) -> Iterator[StartPlan]:
+    """The built servers, else the built pages; ``nx serve`` is for development."""
+    for one in built:
+        if one.serves:
+            output = one.output if project.path == "." else one.output[len(project.path) + 1 :]
+            yield _start(project, ("node", f"{output}/main.js"), one.file)
+        elif clients:
+            yield static.start(one.output, one.file, fallback="index.html")
 
 
 def _next(tree: Tree, project: NodeProject) -> Iterator[StartPlan]:
