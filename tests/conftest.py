@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
 EXPECTED_SKIPS: dict[str, str] = {}
 """Pattern of a skip's reason -> why the machine that runs with CI=true cannot help it."""
 
+_HERE = Path(__file__).parent
 _OURS_OR_XDIST = re.compile(r"PYTEST_(ADDOPTS|PLUGINS|DISABLE_PLUGIN_AUTOLOAD|XDIST_\w+|DORA_\w+)$")
 
 
@@ -20,6 +22,14 @@ def _outer_run_stays_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if _OURS_OR_XDIST.match(name):
             monkeypatch.delenv(name)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A time limit for tests only: the project's configuration also serves `pytest --dora`."""
+    for item in items:
+        if item.path.is_relative_to(_HERE) and item.get_closest_marker("timeout") is None:
+            # the thread method also ends what hangs in native code or waits for a child
+            item.add_marker(pytest.mark.timeout(300, method="thread"))
 
 
 @pytest.hookimpl(wrapper=True)
