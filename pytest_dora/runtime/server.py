@@ -19,7 +19,7 @@ from pytest_dora.runtime.standin import StandIn
 from pytest_dora.runtime.view import WorkspaceView
 
 _POLL_SECONDS = 0.02
-_PATIENCE_WITH_5XX = 8.0
+_PATIENCE_WITH_5XX = 4.0
 _DEFAULT_PORT = 8000
 
 

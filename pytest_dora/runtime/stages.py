@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_dora.runtime.session import AppSession
 
 _CANDIDATES = 4
+_THE_APP_ITSELF = frozenset({"http_5xx", "env_missing"})
+"""Failures of an app that was started rightly: another command would start the same app."""
 _MOST_WITHOUT_WHEELS = 10
 _NO_WHEEL = re.compile(r"Wheels are required for `([A-Za-z0-9._-]+)`")
 _NO_SUCH_PACKAGE = re.compile(
@@ -310,6 +312,8 @@ def serve(session: AppSession) -> RunningApp:
             failures.append((candidate.source, failure))
             view.close()
             session.renew_services(Stage.SERVER)
+            if failure.reason in _THE_APP_ITSELF:
+                break
             continue
         app.failed_before = failures
         return app

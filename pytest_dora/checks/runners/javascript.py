@@ -85,7 +85,17 @@ def vitest(bench: Bench) -> Instrumented:
     if stale_build_tests(bench):
         flags += ["--exclude=**/dist/**", "--exclude=**/build/**"]
     missing = None if provider else "no @vitest/coverage-* provider is installed"
-    return _with_json(bench, extend(local(bench.suite.argv), *flags), missing)
+    words = without(local(bench.suite.argv), "--run", "--passWithNoTests", "--coverage")
+    return _with_json(bench, extend(words, *flags), missing)
+
+
+def without(words: Sequence[str], *options: str) -> list[str]:
+    """A command without switches that we set ourselves; vitest refuses to be told twice."""
+    return [
+        word
+        for word in words
+        if not any(word == option or word.startswith(f"{option}=") for option in options)
+    ]
 
 
 def _vitest_provider(bench: Bench) -> str | None:
