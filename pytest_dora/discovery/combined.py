@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from pytest_dora.discovery import launch, node_start, python_code, static
 from pytest_dora.discovery.context import Context
 from pytest_dora.discovery.files import Tree, join
-from pytest_dora.discovery.node import NodeProject, at
-from pytest_dora.discovery.node_build import vite_output
 from pytest_dora.discovery.parse import string, table
 from pytest_dora.discovery.python import PythonProject
 from pytest_dora.discovery.python_code import Application, Framework
@@ -45,9 +44,7 @@ def starts(
             continue
         port = _server_port(context.tree, files, site)
         routes = site.site.routes or (ProxyRoute(prefix="/api", upstream_port=port),)
-        site = site.model_copy(
-            update={"site": site.site.model_copy(update={"routes": routes})}
-        )
+        site = site.model_copy(update={"site": site.site.model_copy(update={"routes": routes})})
         fixed = process.model_copy(
             update={
                 "name": "server",
@@ -122,7 +119,7 @@ def _target(argv: Sequence[str]) -> str | None:
         if program == "gunicorn" and re.fullmatch(r"[A-Za-z_]\w*(?:\.\w+)*", words[-1]):
             return words[-1]
     if program == "flask":
-        for flag, value in zip(words, words[1:], strict=False):
+        for flag, value in pairwise(words):
             if flag in ("--app", "-A"):
                 return value.partition(":")[0]
     return None
@@ -164,7 +161,7 @@ def _server(
     if len(roots) < 2:
         return None
     for node in roots:
-        plan = next(iter(node_start.script_starts(context, [node])), None)
+        plan = next(iter(node_start.script_starts([node])), None)
         command = node_start.server_command(tree, node)
         if command is None or (node.has("vite") and node_start.is_vite_client(tree, node)):
             continue
@@ -203,8 +200,3 @@ def _server_port(tree: Tree, files: Sequence[str], site: Process) -> int:
         if match and int(match[1]) < 65_536:
             return int(match[1])
     return 8000
-
-
-def client_output(tree: Tree, project: NodeProject) -> str | None:
-    """Where the client's build goes."""
-    return vite_output(tree, project, project.scripts.get("build", "")) or at(project.path, "dist")

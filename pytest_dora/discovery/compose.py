@@ -10,6 +10,7 @@ from typing import Any
 from pytest_dora.discovery import container, launch, shell
 from pytest_dora.discovery.container import Image
 from pytest_dora.discovery.context import Context
+from pytest_dora.discovery.dockerfile import Stage
 from pytest_dora.discovery.files import Tree, join
 from pytest_dora.discovery.launch import Place
 from pytest_dora.discovery.parse import items, parse_dotenv, scalar, string, strings, table
@@ -115,7 +116,10 @@ def kind_of(image: str) -> ServiceKind | None:
     name = image.partition("@")[0].lower()
     name = re.sub(r":[^/]*$", "", name)
     for kind, names in IMAGES.items():
-        if any(name == one or name.rsplit("/", 1)[-1].startswith(one) or name.endswith(one) for one in names):
+        if any(
+            name == one or name.rsplit("/", 1)[-1].startswith(one) or name.endswith(one)
+            for one in names
+        ):
             last = name.rsplit("/", 1)[-1]
             if not re.search(r"express|commander|insight|exporter|admin|backup", last):
                 return kind
@@ -236,7 +240,7 @@ def _mounted(compose: Compose, service: Service) -> Place | None:
                 binds.append((inside.rstrip("/") or "/", app))
     if not binds:
         return None
-    stage = container.Stage("", string(service.body.get("image")) or "", copies=binds)
+    stage = Stage("", string(service.body.get("image")) or "", copies=binds)
     working = scalar(service.body.get("working_dir"))
     stage.workdir = working or next((inside for inside, app in binds if app in (".", here)), "/")
     image = Image(compose.path, ".", stage, None, {})
@@ -280,7 +284,8 @@ def _dependencies(service: Service) -> list[tuple[str, str]]:
     declared = service.body.get("depends_on")
     if isinstance(declared, dict):
         return [
-            (str(name), scalar(table(body).get("condition")) or "") for name, body in declared.items()
+            (str(name), scalar(table(body).get("condition")) or "")
+            for name, body in declared.items()
         ]
     return [(name, "") for name in strings(declared)]
 

@@ -14,9 +14,8 @@ from pytest_dora.discovery.dockerfile import Run, Stage, stages
 from pytest_dora.discovery.files import Tree, join
 from pytest_dora.discovery.go import OUTPUT
 from pytest_dora.discovery.launch import Place
-from pytest_dora.discovery.node import at
 from pytest_dora.discovery.shell import Command
-from pytest_dora.model.plan import Ecosystem, Role, StartPlan, Step
+from pytest_dora.model.plan import Ecosystem, StartPlan, Step
 
 NAMES = ("Dockerfile", "Containerfile", "dockerfile", "Dockerfile.prod", "Dockerfile.production")
 DEFAULT_WORKDIR = "/app"
@@ -25,7 +24,9 @@ _BUILDS = re.compile(
     r"|^go (?:build|mod|install)|^nx |^turbo "
 )
 _PIP = re.compile(r"^(?:python3? -m )?(?:uv )?pip3? install\b(.*)$", re.DOTALL)
-_TOOLS = frozenset({"uv", "poetry", "pip", "setuptools", "wheel", "pipenv", "poetry-core", "virtualenv"})
+_TOOLS = frozenset(
+    {"uv", "poetry", "pip", "setuptools", "wheel", "pipenv", "poetry-core", "virtualenv"}
+)
 _ECOSYSTEM_OF_BASE = re.compile(r"(?:^|/)(python|node)(?::v?(\d+(?:\.\d+){0,2}))?(?:[-@].*)?$")
 
 
@@ -54,7 +55,9 @@ class Image:
     def rewrite(self, word: str) -> str:
         """A word of a command, with a path of the image that is elsewhere in the app."""
         if re.fullmatch(r"\./[\w.-]+", word):
-            word = f"{self.stage.workdir.rstrip('/')}/{word[2:]}" if self._is_product(word) else word
+            word = (
+                f"{self.stage.workdir.rstrip('/')}/{word[2:]}" if self._is_product(word) else word
+            )
         match = re.match(r"(--?[\w-]+=)?(/[\w./-]+)$", word)
         if not match:
             return word
@@ -68,9 +71,7 @@ class Image:
     def _is_product(self, word: str) -> bool:
         """Whether ``./name`` is a program that our own build leaves elsewhere."""
         path = f"{self.stage.workdir.rstrip('/')}/{word[2:]}"
-        return any(
-            image == path and f"{OUTPUT}/" in f"{app}/" for image, app in self.stage.copies
-        )
+        return any(image == path and f"{OUTPUT}/" in f"{app}/" for image, app in self.stage.copies)
 
     @property
     def cwd(self) -> str:
@@ -112,9 +113,7 @@ def find_dockerfiles(tree: Tree, folders: Sequence[str]) -> tuple[tuple[str, str
     return tuple(found)
 
 
-def read_image(
-    tree: Tree, path: str, context: str, target: str | None = None
-) -> Image | None:
+def read_image(tree: Tree, path: str, context: str, target: str | None = None) -> Image | None:
     """The image of a Dockerfile; None when it has no stage."""
     found = stages(tree, path, context)
     if not found:
@@ -195,7 +194,10 @@ def extra_steps(context: Context, image: Image) -> tuple[Step, ...]:
             ecosystem = ecosystem_of(command.argv[0])
             if ecosystem in (None, Ecosystem.GO) or command.program in ("pip", "pip3", "composer"):
                 continue
-            if re.match(r"(?:python3? -m )?(?:pip|venv|ensurepip)\b|python3? -c\b|(?:npm|yarn|pnpm) (?:config|set|install|add|i)\b|uv (?:venv|lock|tool|python|pip|cache)\b|poetry (?:config|self|lock|export)\b|(?:npm|bun) -g", command.text):
+            if re.match(
+                r"(?:python3? -m )?(?:pip|venv|ensurepip)\b|python3? -c\b|(?:npm|yarn|pnpm) (?:config|set|install|add|i)\b|uv (?:venv|lock|tool|python|pip|cache)\b|poetry (?:config|self|lock|export)\b|(?:npm|bun) -g",
+                command.text,
+            ):
                 continue
             steps.append(launch.step(context, command, source, place))
     return tuple(steps)
@@ -212,7 +214,24 @@ def extra_requirements(image: Image, runs: Sequence[Run]) -> tuple[str, ...]:
             words = match[1].split()
             skip = False
             for word in words:
-                takes_value = word in ("-r", "-c", "-e", "--index-url", "-i", "--extra-index-url", "-t", "--target", "--requirement", "--prefix", "-f", "--find-links", "--trusted-host", "--timeout", "--root-user-action", "--python")
+                takes_value = word in (
+                    "-r",
+                    "-c",
+                    "-e",
+                    "--index-url",
+                    "-i",
+                    "--extra-index-url",
+                    "-t",
+                    "--target",
+                    "--requirement",
+                    "--prefix",
+                    "-f",
+                    "--find-links",
+                    "--trusted-host",
+                    "--timeout",
+                    "--root-user-action",
+                    "--python",
+                )
                 if skip or takes_value:
                     skip = takes_value
                     continue
@@ -238,7 +257,7 @@ def carried(image: Image, context: Context) -> tuple[Step, ...]:
         target = others.relative(place)
         if target is None and image.mount and place.startswith(f"{image.mount}/"):
             target = join(".", place[len(image.mount) :].lstrip("/"))
-        if target is None or target in (app, ".") or not _is_product(app, context):
+        if target is None or target in (app, ".") or not _is_product(app):
             continue
         parent = dirname(target) or "."
         text = f"mkdir -p '{parent}' && rm -rf '{target}' && cp -R '{app}' '{target}'"
@@ -255,12 +274,7 @@ def carried(image: Image, context: Context) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def is_static_site(plan: StartPlan) -> bool:
-    """Whether nothing but a web server runs."""
-    return all(process.role is Role.PROXY for process in plan.processes)
-
-
-def _is_product(app: str, context: Context) -> bool:
+def _is_product(app: str) -> bool:
     parts = app.split("/")
     return any(part in ("dist", "build", "out", ".next", ".output", "public") for part in parts)
 
@@ -281,8 +295,3 @@ def _mount(stage: Stage) -> str | None:
 
 def _at(command: Command, cwd: str) -> Command:
     return Command(command.argv, cwd, command.env, command.background)
-
-
-def image_file(folder: str) -> str:
-    """The usual path of a folder's Dockerfile."""
-    return at(folder, NAMES[0])

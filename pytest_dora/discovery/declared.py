@@ -54,10 +54,14 @@ def dora_facts(context: Context) -> tuple[tuple[str, ...], tuple[EnvVar, ...]]:
     content = context.tree.toml(path) if context.tree.has(path) else {}
     health = tuple(one for one in strings(content.get("health")) if one.startswith("/"))
     env: list[EnvVar] = []
-    for name, value in list(table(content.get("env")).items())[:200]:
-        env.append(EnvVar(name=str(name), value=scalar(value), source=f"{path}:env"))
-    for name in strings(content.get("env"))[:200]:
-        env.append(EnvVar(name=name, required=True, source=f"{path}:env"))
+    env.extend(
+        EnvVar(name=str(name), value=scalar(value), source=f"{path}:env")
+        for name, value in list(table(content.get("env")).items())[:200]
+    )
+    env.extend(
+        EnvVar(name=name, required=True, source=f"{path}:env")
+        for name in strings(content.get("env"))[:200]
+    )
     return health, tuple(env)
 
 
@@ -150,9 +154,7 @@ def procfile(context: Context, folder: str) -> Iterator[StartPlan]:
             continue
         prepare.extend(plan.prepare)
         processes.extend(
-            process
-            if name == "web"
-            else process.model_copy(update={"role": Role.WORKER})
+            process if name == "web" else process.model_copy(update={"role": Role.WORKER})
             for process in plan.processes
         )
     if any(process.role is not Role.WORKER for process in processes):
@@ -190,13 +192,15 @@ def _commands_of(body: Mapping[str, object]) -> tuple[Command, ...]:
     text = string(declared)
     if text:
         found = shell.commands(text, cwd=folder)
-        return tuple(Command(one.argv, one.cwd, {**env, **one.env}, one.background) for one in found)
+        return tuple(
+            Command(one.argv, one.cwd, {**env, **one.env}, one.background) for one in found
+        )
     words = strings(declared)
     return (Command(words, folder, env),) if words else ()
 
 
 def _uvicorn_with_port(plan: StartPlan) -> StartPlan:
-    """uvicorn reads no variable for its port, and the platform appends it."""
+    """Uvicorn reads no variable for its port, and the platform appends it."""
     processes = []
     for process in plan.processes:
         text = " ".join(process.argv)

@@ -180,9 +180,7 @@ def _apply(
         case "ENV":
             _environment(stage, instruction)
         case "WORKDIR":
-            folder = expand(text.strip("\"'"), stage.variables) or "/app"
-            stage.workdir = normpath(f"{stage.workdir}/{folder}" if folder[:1] != "/" else folder)
-            stage.workdir = "/" + stage.workdir.lstrip("/")
+            stage.workdir = _absolute(stage, expand(text.strip("\"'"), stage.variables) or "/app")
         case "COPY" | "ADD":
             _copy(tree, stage, text, found, context)
         case "RUN":
@@ -235,17 +233,15 @@ def _environment(stage: Stage, instruction: Instruction) -> None:
         if not re.fullmatch(r"[A-Za-z_]\w{0,100}", name):
             continue
         stage.env_names.append((name, instruction.line))
-        value = expand(plain, stage.variables)
-        if value is None or "\0" in value:
+        known = expand(plain, stage.variables)
+        if known is None or "\0" in known:
             stage.env.pop(name, None)
             continue
-        stage.env[name] = value
-        stage.variables[name] = value
+        stage.env[name] = known
+        stage.variables[name] = known
 
 
-def _copy(
-    tree: Tree, stage: Stage, text: str, found: Mapping[str, Stage], context: str
-) -> None:
+def _copy(tree: Tree, stage: Stage, text: str, found: Mapping[str, Stage], context: str) -> None:
     flags = {match[1]: match[2] for match in _FLAG.finditer(text)}
     plain = re.sub(_FLAG, "", text).strip()
     listed = form(plain)
@@ -261,15 +257,14 @@ def _copy(
     for source in sources[:100]:
         if flags.get("from"):
             app = origin.relative(_absolute(origin, source)) if origin else None
-            is_file = app is not None and tree.has(app)
         else:
             app = join(context, normalise(source.lstrip("/")) or ".")
-            is_file = app is not None and tree.has(app)
-        if app is None or "*" in source:
-            if "*" in source and app is not None:
-                folder = app.rpartition("/")[0] or context
-                stage.copies.append((place, folder))
+        if app is None:
             continue
+        if "*" in source:
+            stage.copies.append((place, app.rpartition("/")[0] or context))
+            continue
+        is_file = tree.has(app)
         name = app.rsplit("/", 1)[-1]
         if is_file and (into_folder or place == stage.workdir):
             stage.copies.append((normpath(f"{place}/{name}"), app))

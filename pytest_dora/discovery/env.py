@@ -39,13 +39,19 @@ _READS = re.compile(
 _HINTS = re.compile(r"env|Env|config\(")
 _DESTRUCTURED = re.compile(r"\{([^{}]{1,2000})\}\s*=\s*process\.env\b")
 _SETTINGS_CLASS = re.compile(r"(?m)^class\s+\w+\([^)\n]*BaseSettings[^)\n]*\)\s*:")
-_SETTINGS_FIELD = re.compile(r"(?m)^[ \t]+([A-Za-z_]\w{1,60})\s*:\s*([^=\n]{1,120}?)(?:\s*=\s*([^\n]{1,300}))?$")
+_SETTINGS_FIELD = re.compile(
+    r"(?m)^[ \t]+([A-Za-z_]\w{1,60})\s*:\s*([^=\n]{1,120}?)(?:\s*=\s*([^\n]{1,300}))?$"
+)
 _ENV_PREFIX = re.compile(r"env_prefix\s*=\s*[\"']([A-Za-z0-9_]{0,40})[\"']")
 _ZOD_FIELD = re.compile(rf"(?m)^\s*({_NAME})\s*:\s*(z\.[^\n]{{1,300}})")
 _ZOD_ENV = re.compile(r"(?:parse|safeParse)\(\s*process\.env\b|createEnv\(|runtimeEnv|envsafe\(")
-_LITERAL = re.compile(r"\s*,?\s*(?:default\s*=\s*)?(?:\|\||\?\?|or|,)?\s*([\"'`])((?:(?!\1)[^\\\n]){0,300})\1")
+_LITERAL = re.compile(
+    r"\s*,?\s*(?:default\s*=\s*)?(?:\|\||\?\?|or|,)?\s*([\"'`])((?:(?!\1)[^\\\n]){0,300})\1"
+)
 _COMMENT = {"py": re.compile(r"(?m)(?:^|\s)#.*$")}
-_SECRET = re.compile(r"(?:^|_)(?:SECRET|TOKEN|PASSWORD|PASSWD|PRIVATE_KEY|API_KEY|APIKEY|CREDENTIALS?|SALT)(?:_|$)|_KEY$")
+_SECRET = re.compile(
+    r"(?:^|_)(?:SECRET|TOKEN|PASSWORD|PASSWD|PRIVATE_KEY|API_KEY|APIKEY|CREDENTIALS?|SALT)(?:_|$)|_KEY$"
+)
 _PLATFORM = frozenset(
     "NODE_ENV PATH HOME USER PWD SHELL LANG TERM TZ CI DEBUG HOSTNAME VIRTUAL_ENV PYTHONPATH DEV PROD MODE SSR"
     " BASE_URL NO_COLOR NODE_OPTIONS REPL_ID TMPDIR PYTEST_CURRENT_TEST TEMP TMP npm_package_version".split()
@@ -132,12 +138,7 @@ def variables(
 
 
 def _mentions(text: str) -> bool:
-    return (
-        "env" in text
-        or "Getenv" in text
-        or "BaseSettings" in text
-        or "config(" in text
-    )
+    return "env" in text or "Getenv" in text or "BaseSettings" in text or "config(" in text
 
 
 def _in_file(path: str, text: str) -> Iterator[Read]:
@@ -157,7 +158,7 @@ def _in_file(path: str, text: str) -> Iterator[Read]:
         after = text[match.end() : match.end() + 320]
         default = None if kind == "strict" else _default(after, python=python or kind == "env")
         default = default or None
-        required = default is None and _fails(kind, before, after, statement, path)
+        required = default is None and _fails(kind, before, after, path)
         line = text.count("\n", 0, match.start()) + 1
         yield Read(name, path, line, default, required, statement)
     for block in _DESTRUCTURED.finditer(text) if "} = process.env" in text else ():
@@ -221,7 +222,9 @@ def _default(after: str, *, python: bool) -> str | None:
             literal = re.match(r"([\"'])((?:(?!\1)[^\\\n]){0,300})\1", text[inner.end() :])
             if literal:
                 return literal[2]
-            number = re.match(r"(?:str\()?(-?\d{1,12}(?:\.\d{1,6})?|True|False)\b", text[inner.end() :])
+            number = re.match(
+                r"(?:str\()?(-?\d{1,12}(?:\.\d{1,6})?|True|False)\b", text[inner.end() :]
+            )
             return number[1] if number else None
         match = re.match(r"\s*\)+\s*(?:\)|\s)*or\s+([\"'])((?:(?!\1)[^\\\n]){0,300})\1", text)
         if match:
@@ -235,7 +238,7 @@ def _default(after: str, *, python: bool) -> str | None:
     return number[1] if number else None
 
 
-def _fails(kind: str, before: str, after: str, statement: str, path: str) -> bool:
+def _fails(kind: str, before: str, after: str, path: str) -> bool:
     """Whether the program cannot go on without the variable, as far as one place shows."""
     if path.endswith(".prisma"):
         return True
@@ -260,11 +263,21 @@ def _settings(path: str, text: str) -> Iterator[Read]:
         body = text[header.end() : header.end() + 1 + following.start() if following else len(text)]
         for field in _SETTINGS_FIELD.finditer(body[:20_000]):
             name, kind, raw = field[1], field[2], field[3]
-            if name == "model_config" or "ClassVar" in kind or not raw and kind.endswith(("(", ",")):
+            if (
+                name == "model_config"
+                or "ClassVar" in kind
+                or (not raw and kind.endswith(("(", ",")))
+            ):
                 continue
-            alias = re.search(r"(?:validation_alias|alias|env)\s*=\s*[\"']([A-Za-z_]\w{0,80})[\"']", raw or "")
-            literal = re.match(r"(?:Field\(\s*(?:default\s*=\s*)?)?[\"']([^\"'\n]{0,300})[\"']", raw or "")
-            number = re.match(r"(?:Field\(\s*(?:default\s*=\s*)?)?(-?\d{1,12}|True|False)\b", raw or "")
+            alias = re.search(
+                r"(?:validation_alias|alias|env)\s*=\s*[\"']([A-Za-z_]\w{0,80})[\"']", raw or ""
+            )
+            literal = re.match(
+                r"(?:Field\(\s*(?:default\s*=\s*)?)?[\"']([^\"'\n]{0,300})[\"']", raw or ""
+            )
+            number = re.match(
+                r"(?:Field\(\s*(?:default\s*=\s*)?)?(-?\d{1,12}|True|False)\b", raw or ""
+            )
             value = literal[1] if literal else number[1] if number else None
             needed = raw is None or re.match(r"Field\(\s*(?:\.\.\.|\))", raw) is not None
             variable = alias[1] if alias else f"{prefix}{name}".upper()

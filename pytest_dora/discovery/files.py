@@ -298,9 +298,7 @@ class Tree:
             here = queue.popleft()
             try:
                 with os.scandir(opener.folder(here)) as entries:
-                    listing = sorted(
-                        islice(entries, MAX_ENTRIES), key=lambda entry: entry.name
-                    )
+                    listing = sorted(islice(entries, MAX_ENTRIES), key=lambda entry: entry.name)
             except OSError as problem:
                 self.error(here, 1, f"folder cannot be read: {problem.strerror}")
                 continue

@@ -25,7 +25,9 @@ MAX_DEPTH = 2
 OUTPUT = "bin"
 _MAIN = re.compile(r"(?m)^package main\b")
 _MAIN_FUNCTION = re.compile(r"(?m)^func main\(\)")
-_SERVES = re.compile(r"\bListenAndServe|\bhttp\.Serve\(|\.Run\(|\.Start\(|\.Listen\(|\bnet\.Listen\(")
+_SERVES = re.compile(
+    r"\bListenAndServe|\bhttp\.Serve\(|\.Run\(|\.Start\(|\.Listen\(|\bnet\.Listen\("
+)
 _ADDRESS_FLAG = re.compile(
     r"flag\.String(?:Var)?\((?:&\w[\w.]*,\s*)?\"(\w[\w-]{0,30})\",\s*\"([\w.\-]*):(\d{2,5})\""
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pytest_dora.discovery.files import Tree
 
 MAX_PATHS = 12
-_WORDS = ("health", "livez", "liveness", "readyz", "readiness", "/up\"", "/up'")
+_WORDS = ("health", "livez", "liveness", "readyz", "readiness", '/up"', "/up'")
 _URL = re.compile(r"https?://[^/\s\"'|)]{1,200}(/[^\s\"'|)\];]*)?")
 _WORD = r"(?:health[-_]?check|healthz?|livez|readyz|readiness|liveness|up)"
 _ROUTE = re.compile(
@@ -16,12 +16,18 @@ _ROUTE = re.compile(
     r"(?P<verb>get|route|all|use|add_api_route|add_route|add_url_rule|HandleFunc|Handle|GET|api_route|path|re_path|head)"
     rf"\(\s*[rbf]?[\"'`]\^?(?P<path>/?(?:[\w\-./:]{{0,80}}/)?{_WORD}/?)\$?[\"'`]"
 )
-_CLIENTS = frozenset("axios http https client fetch requests httpx api ky got $http request session apiClient test_client page".split())
+_CLIENTS = frozenset(
+    "axios http https client fetch requests httpx api ky got $http request session apiClient test_client page".split()
+)
 _TRPC = re.compile(rf"(?m)^\s*({_WORD})\s*:\s*(?:\w*[pP]rocedure|t\.procedure)\b")
 _LARAVEL = re.compile(r"\bhealth\s*:\s*['\"](/[\w\-/]{1,60})['\"]")
-_NEXT_ROUTE = re.compile(rf"(?:^|/)(?:app|pages)/(?P<path>(?:[\w\-]+/)*{_WORD})(?:/route|/index)?\.[jt]sx?$")
+_NEXT_ROUTE = re.compile(
+    rf"(?:^|/)(?:app|pages)/(?P<path>(?:[\w\-]+/)*{_WORD})(?:/route|/index)?\.[jt]sx?$"
+)
 _SVELTE_ROUTE = re.compile(rf"(?:^|/)routes/(?P<path>(?:[\w\-]+/)*{_WORD})/\+server\.[jt]s$")
-_SERVER_FILE = re.compile(rf"(?:^|/)server/(?:routes/|(?=api/))(?P<path>(?:[\w\-]+/)*{_WORD})(?:\.get)?\.[jt]s$")
+_SERVER_FILE = re.compile(
+    rf"(?:^|/)server/(?:routes/|(?=api/))(?P<path>(?:[\w\-]+/)*{_WORD})(?:\.get)?\.[jt]s$"
+)
 _STREAMLIT = "/_stcore/health"
 
 
@@ -35,9 +41,9 @@ def paths(
             _add(found, match[1] or "/")
     for path in files:
         for pattern in (_NEXT_ROUTE, _SVELTE_ROUTE, _SERVER_FILE):
-            match = pattern.search(path)
-            if match:
-                _add(found, f"/{match['path']}")
+            page = pattern.search(path)
+            if page:
+                _add(found, f"/{page['path']}")
         _from_source(tree.source(path), found)
     if "streamlit" in stack:
         _add(found, _STREAMLIT)

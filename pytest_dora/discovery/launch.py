@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from pytest_dora.discovery import proxy, script, supervisor
 from pytest_dora.discovery.context import Context
 from pytest_dora.discovery.files import join
-from pytest_dora.discovery.node import at
 from pytest_dora.discovery.shell import Command, commands, shell_script
 from pytest_dora.model.plan import Process, ProxySite, Role, StartPlan, Step
 
@@ -47,7 +47,7 @@ class Place:
     """From a folder and a path to a path relative to the app's root, None when outside."""
     rewrite: Callable[[str], str] = str
     """A word of a command with the image's paths replaced by the app's."""
-    port_of: Callable[[str], int | None] = lambda host: 80
+    port_of: Callable[[str], int | None] = lambda _host: 80
     configs: tuple[str, ...] = ()
     """Files that the image copies to a web server's configuration, relative to the root."""
 
@@ -89,9 +89,7 @@ def assemble(
         while label in taken:
             label, number = f"{process.name}-{number}", number + 1
         named.append(process.model_copy(update={"name": label}))
-    upstream = [
-        route.upstream_port for one in named if one.site for route in one.site.routes
-    ]
+    upstream = [route.upstream_port for one in named if one.site for route in one.site.routes]
     web = [one for one in named if one.role is Role.WEB]
     if web and upstream:
         port = upstream[0]
@@ -150,13 +148,13 @@ def role_of(name: str, command: Command) -> Role:
     """What a process does, from its name and its command."""
     if command.program in ("caddy", "nginx"):
         return Role.PROXY
-    quiet = re.fullmatch(r"(?i)(?:.*[-_])?(?:worker|workers|beat|scheduler|queue|jobs|cron)\d*", name)
+    quiet = re.fullmatch(
+        r"(?i)(?:.*[-_])?(?:worker|workers|beat|scheduler|queue|jobs|cron)\d*", name
+    )
     return Role.WORKER if quiet or _WORKER.search(command.text) else Role.WEB
 
 
-def _followed(
-    context: Context, found: list[Command], place: Place, depth: int
-) -> list[Command]:
+def _followed(context: Context, found: list[Command], place: Place, depth: int) -> list[Command]:
     """The same commands, with ``sh -c`` and entry scripts replaced by what is in them."""
     result: list[Command] = []
     for command in found:
@@ -260,11 +258,9 @@ def site_of(context: Context, command: Command, place: Place) -> ProxySite | Non
     return ProxySite(port=80, root=default) if default else None
 
 
-def _config(
-    context: Context, command: Command, place: Place, names: Sequence[str]
-) -> str | None:
+def _config(context: Context, command: Command, place: Place, names: Sequence[str]) -> str | None:
     """The configuration that a command names by a flag, else one with a usual name."""
-    for flag, value in zip(command.argv, command.argv[1:], strict=False):
+    for flag, value in pairwise(command.argv):
         if flag in ("-c", "--config", "--configuration"):
             path = place.relative(command.cwd, value)
             if path and context.tree.has(path):
@@ -276,8 +272,3 @@ def _config(
             return path
     endings = tuple(f"/{name}" for name in names)
     return next((path for path in context.tree.files if path.endswith(endings)), None)
-
-
-def run_of(folder: str, name: str) -> str:
-    """The path of a file in a folder (for sources)."""
-    return at(folder, name)

@@ -86,8 +86,9 @@ def find(tree: Tree, *, leftovers: bool) -> tuple[tuple[Package, ...], tuple[Nod
         root, members = _package(tree, folder)
         packages.append(root)
         projects.append(_project(tree, folder, folder, root.manager, members=root.members))
-        for member in members:
-            projects.append(_project(tree, member, folder, root.manager, member=True))
+        projects.extend(
+            _project(tree, member, folder, root.manager, member=True) for member in members
+        )
         taken.update((folder, *members))
     _note_orphan_lockfiles(tree)
     return tuple(packages), tuple(projects)
@@ -219,7 +220,9 @@ def _members(tree: Tree, folder: str, manifest: Mapping[str, Any]) -> tuple[str,
             chosen = [inner for inner in chosen if inner not in matching]
         else:
             chosen.extend(inner for inner in sorted(matching) if inner not in chosen)
-    return tuple(at(folder, inner) for inner in chosen if tree.json(at(folder, f"{inner}/package.json")))
+    return tuple(
+        at(folder, inner) for inner in chosen if tree.json(at(folder, f"{inner}/package.json"))
+    )
 
 
 def _matches(folder: str, glob: str) -> bool:
@@ -283,7 +286,9 @@ def _belongs(tree: Tree, folder: str, projects: list[NodeProject], *, leftovers:
         return True
     if leftovers:
         return False
-    return all(project.path != "." for project in projects) or folder.rsplit("/", 1)[-1] in APP_FOLDERS
+    return (
+        all(project.path != "." for project in projects) or folder.rsplit("/", 1)[-1] in APP_FOLDERS
+    )
 
 
 def _names_nothing(tree: Tree, folder: str) -> bool:

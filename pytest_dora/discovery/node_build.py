@@ -13,6 +13,7 @@ from pytest_dora.discovery.tsconfig import output_folder
 from pytest_dora.model.plan import BuildStep
 
 CONFIG_ENDINGS = ("ts", "js", "mjs", "mts", "cjs", "cts")
+_OUTPUTS = {"react-scripts": "build", "astro": "dist", "nuxt": ".output", "nuxi": ".output"}
 _SERVER_HINTS = frozenset({"server", "backend", "api", "service"})
 _OUT_DIR = re.compile(r"""outDir\s*:\s*(?P<quote>["'`])(?P<path>[^"'`\n]{1,200})(?P=quote)""")
 _OUT_DIR_RESOLVED = re.compile(
@@ -166,17 +167,17 @@ def _artefact(
         if project.has("@sveltejs/kit", "@remix-run/dev", "@react-router/dev", "@tanstack/start"):
             return None
         return vite_output(tree, project, script)
-    if program == "react-scripts":
-        return join(here, "build")
+    if program in _OUTPUTS and (program == "react-scripts" or "build" in argv):
+        return join(here, _OUTPUTS[program])
     if program == "nx":
         return next((one.output for one in nx.projects(tree, project)), None)
-    if program == "astro" and "build" in argv:
-        return join(here, "dist")
-    if program in ("nuxt", "nuxi"):
-        return join(here, ".output")
     if program == "tsc":
         config = next(
-            (argv[index + 1] for index, word in enumerate(argv[:-1]) if word in ("-p", "--project")),
+            (
+                argv[index + 1]
+                for index, word in enumerate(argv[:-1])
+                if word in ("-p", "--project")
+            ),
             "tsconfig.json",
         )
         path = join(here, config)
@@ -186,9 +187,7 @@ def _artefact(
 
 def _is_placeholder(script: str) -> bool:
     found = commands(script)
-    return all(command.argv[0] in ("exit",) for command in found)
-
-
+    return all(command.argv[0] == "exit" for command in found)
 
 
 def _called_projects(root: NodeProject, projects: Sequence[NodeProject]) -> set[str]:

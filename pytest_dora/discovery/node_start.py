@@ -27,6 +27,7 @@ SERVER_LIBRARIES = (
 _SERVES = re.compile(
     r"\.listen\(|createServer\(|createHTTPServer\(|\bserve\(|Bun\.serve\(|Deno\.serve\(|createApp\(\{"
 )
+_VITE_FLAGS = ("-c", "--config", "--outDir")
 _PROXY = re.compile(
     r"""["'`](/[\w\-/]{0,60})["'`]\s*:\s*(?:["'`]https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d{2,5})"""
     r"""|\{([^{}]{0,600}?(?:\{[^{}]{0,200}\}[^{}]{0,300})?)\})"""
@@ -34,12 +35,12 @@ _PROXY = re.compile(
 _TARGET = re.compile(r"target\s*:\s*[\"'`]https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0):(\d{2,5})")
 
 
-def script_starts(context: Context, projects: Sequence[NodeProject]) -> Iterator[StartPlan]:
+def script_starts(projects: Sequence[NodeProject]) -> Iterator[StartPlan]:
     """Scripts that start a production server; the server's before the other projects'."""
     for project in projects:
         for name in START_SCRIPTS:
             text = project.scripts.get(name)
-            if text is None or launch.is_dev_server(text) or _only_delegates_to_dev(project, text):
+            if text is None or launch.is_dev_server(text) or _delegates_to_dev(text):
                 continue
             yield _start(project, project.run(name), f"{project.file}:scripts.{name}")
             break
@@ -71,7 +72,9 @@ def framework_starts(
             argv = ("react-router-serve", "./build/server/index.js")
             yield _start(project, argv, f"{project.file}:@react-router/serve")
         elif project.has("@astrojs/node"):
-            yield _start(project, ("node", "dist/server/entry.mjs"), f"{project.file}:@astrojs/node")
+            yield _start(
+                project, ("node", "dist/server/entry.mjs"), f"{project.file}:@astrojs/node"
+            )
         else:
             server = server_command(tree, project)
             if server is not None:
@@ -170,7 +173,9 @@ def proxy_routes(tree: Tree, project: NodeProject) -> tuple[ProxyRoute, ...]:
         if port and int(port) < 65_536:
             strip = "rewrite" in (match[3] or "")
             routes.append(
-                ProxyRoute(prefix=match[1].rstrip("/") or "/", strip_prefix=strip, upstream_port=int(port))
+                ProxyRoute(
+                    prefix=match[1].rstrip("/") or "/", strip_prefix=strip, upstream_port=int(port)
+                )
             )
     setting = string(project.manifest.get("proxy"))
     if setting and (plain := re.search(r":(\d{2,5})", setting)) and not routes:
@@ -241,15 +246,14 @@ def _vite_flags(project: NodeProject) -> tuple[str, ...]:
             words = [word for word in command.argv[1:] if word not in ("build", "--emptyOutDir")]
             kept: list[str] = []
             for index, word in enumerate(words):
-                if not word.startswith("-") and (index == 0 or words[index - 1] in ("-c", "--config", "--outDir")):
-                    kept.append(word)
-                elif word in ("-c", "--config", "--outDir"):
+                value = index == 0 or words[index - 1] in _VITE_FLAGS
+                if word in _VITE_FLAGS or (value and not word.startswith("-")):
                     kept.append(word)
             return tuple(kept)
     return ()
 
 
-def _only_delegates_to_dev(project: NodeProject, text: str) -> bool:
+def _delegates_to_dev(text: str) -> bool:
     match = re.search(r"(?:npm run|pnpm|yarn|bun run) (dev[\w:-]*)", text)
     return match is not None
 
@@ -262,9 +266,15 @@ def _built_file(tree: Tree, project: NodeProject, relative: str) -> str | None:
     name = stem.rsplit("/", 1)[-1]
     if out:
         target = out[1]
-        return target if target.endswith((".js", ".mjs", ".cjs")) else f"{target.rstrip('/')}/{name}.js"
+        return (
+            target
+            if target.endswith((".js", ".mjs", ".cjs"))
+            else f"{target.rstrip('/')}/{name}.js"
+        )
     if re.search(r"\btsc\b", build):
-        config = tree.first(project.path, "tsconfig.build.json", "tsconfig.server.json", "tsconfig.json")
+        config = tree.first(
+            project.path, "tsconfig.build.json", "tsconfig.server.json", "tsconfig.json"
+        )
         folder = output_folder(tree, config) if config else None
         if folder:
             inside = folder if project.path == "." else folder.removeprefix(f"{project.path}/")
@@ -294,7 +304,9 @@ def _angular_output(tree: Tree, project: NodeProject) -> str | None:
     base = match[1] if match else f"dist/{names[1]}" if names else None
     if base is None:
         return None
-    browser = '"@angular/build:application"' in tree.source(config) or ":application\"" in tree.source(config)
+    browser = '"@angular/build:application"' in tree.source(
+        config
+    ) or ':application"' in tree.source(config)
     return at(project.path, f"{base}/browser" if browser else base)
 
 

@@ -44,7 +44,8 @@ def tests(tree: Tree, projects: Sequence[NodeProject]) -> tuple[TestSuite, ...]:
         others = [
             one.path
             for one in projects
-            if one.path != project.path and (project.path == "." or one.path.startswith(project.path))
+            if one.path != project.path
+            and (project.path == "." or one.path.startswith(project.path))
         ]
         files = _files(tree, project, others)
         script = project.scripts.get("test") or project.scripts.get("test:unit")
@@ -99,9 +100,7 @@ def _declared(
     yield _suite(project, whole, runner, files, source)
 
 
-def _undeclared(
-    tree: Tree, project: NodeProject, files: tuple[str, ...]
-) -> Iterator[TestSuite]:
+def _undeclared(tree: Tree, project: NodeProject, files: tuple[str, ...]) -> Iterator[TestSuite]:
     """Test files without a test script: the runner that the dependencies name."""
     if not files:
         return
@@ -117,7 +116,9 @@ def _undeclared(
     imported = {
         module
         for path in files[:20]
-        for module in re.findall(r"""from\s+["'](bun:test|node:test|vitest)["']""", tree.source(path))
+        for module in re.findall(
+            r"""from\s+["'](bun:test|node:test|vitest)["']""", tree.source(path)
+        )
     }
     if "bun:test" in imported or project.has("@types/bun") or project.manager is Manager.BUN:
         source = f"{project.file}:@types/bun" if project.has("@types/bun") else files[0]

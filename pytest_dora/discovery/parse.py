@@ -182,7 +182,7 @@ def _drop_comma(match: re.Match[str]) -> str:
 
 
 def _without_surrogates(value: Any) -> Any:
-    """Lone surrogates (``"\\ud800"`` in JSON) are no text and would break every encoder."""
+    """Lone surrogates, which JSON can write, are no text and would break every encoder."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):

@@ -101,12 +101,11 @@ def tests(tree: Tree, package: Package) -> tuple[TestSuite, ...]:
 
 def starts(tree: Tree, package: Package) -> Iterator[StartPlan]:
     """``artisan serve`` after the migrations, else PHP's own server."""
+    argv: tuple[str, ...]
     if is_laravel(tree, package):
         prepare: list[Step] = []
         if any("/migrations/" in path for path in tree.below(package.path)):
-            prepare.append(
-                _step(package, "migrate", ("php", "artisan", "migrate", "--force"))
-            )
+            prepare.append(_step(package, "migrate", ("php", "artisan", "migrate", "--force")))
         argv = ("php", "artisan", "serve", "--host", "127.0.0.1", "--port", "{port}")
         yield _start(package, argv, at(package.path, "artisan"), prepare)
         return
@@ -118,12 +117,8 @@ def starts(tree: Tree, package: Package) -> Iterator[StartPlan]:
             return
 
 
-def _start(
-    package: Package, argv: tuple[str, ...], source: str, prepare: list[Step]
-) -> StartPlan:
-    process = Process(
-        name="web", argv=argv, cwd=package.path, package=package.path, source=source
-    )
+def _start(package: Package, argv: tuple[str, ...], source: str, prepare: list[Step]) -> StartPlan:
+    process = Process(name="web", argv=argv, cwd=package.path, package=package.path, source=source)
     return StartPlan(prepare=tuple(prepare), processes=(process,), source=source)
 
 

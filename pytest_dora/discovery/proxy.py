@@ -13,7 +13,9 @@ Locate = Callable[[str], str | None]
 """From a path inside the image to one relative to the app's root."""
 
 MAX_TOKENS = 20_000
-_TOKEN = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[{};](?=\s|$)|\n|[^\s;]+(?=;)|;|[^\s]+""")
+_TOKEN = re.compile(
+    r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[{};](?=\s|$)|\n|[^\s;]+(?=;)|;|[^\s]+"""
+)
 _PORT = re.compile(r":(\d{1,5})(?:/|$)")
 
 
@@ -136,9 +138,7 @@ def _caddy_routes(
             match = _PORT.search(targets[0]) if targets else None
             if match and _valid_port(int(match[1])):
                 routes.append(
-                    ProxyRoute(
-                        prefix=here, strip_prefix=inner_strip, upstream_port=int(match[1])
-                    )
+                    ProxyRoute(prefix=here, strip_prefix=inner_strip, upstream_port=int(match[1]))
                 )
         elif inner.inner and not inner.name.startswith("@"):
             _caddy_routes(inner, here, inner_strip, matchers, routes)

@@ -14,14 +14,18 @@ from pytest_dora.discovery.parse import string, strings, table
 from pytest_dora.model.plan import Ecosystem, Manager, Package
 
 MAX_NESTED_DEPTH = 2
-_TEST_GROUPS = re.compile(r"(?i)(?:^|[-_])(?:dev|develop|development|test|tests|testing|lint|typing|types|qa|ci)(?:$|[-_])")
+_TEST_GROUPS = re.compile(
+    r"(?i)(?:^|[-_])(?:dev|develop|development|test|tests|testing|lint|typing|types|qa|ci)(?:$|[-_])"
+)
 _MAIN_REQUIREMENTS = ("requirements.txt", "requirements.in", "requirements/base.txt")
 _DEV_REQUIREMENTS = re.compile(
     r"(?:requirements[-_.]?(?:dev|test|tests|testing|develop)|(?:dev|test)[-_]requirements"
     r"|requirements/(?:dev|test|tests|testing|development|local))\.txt"
 )
 _PRODUCTION_REQUIREMENTS = ("requirements/prod.txt", "requirements/production.txt")
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,99})\s*(?:\[[^\]]*\])?\s*(?=[<>=!~;@#\s,(]|$)")
+_REQUIREMENT = re.compile(
+    r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,99})\s*(?:\[[^\]]*\])?\s*(?=[<>=!~;@#\s,(]|$)"
+)
 _INCLUDED = re.compile(r"\s*(?:-r|--requirement)[ =]\s*(\S{1,200})")
 _MARKERS = ("pyproject.toml", "requirements.txt", "Pipfile", "setup.py", "uv.lock", "poetry.lock")
 
@@ -96,7 +100,10 @@ def requirement_names(text: str) -> Iterator[str]:
 def _is_project(tree: Tree, folder: str) -> bool:
     """A pyproject.toml that only configures tools installs nothing."""
     pyproject = at(folder, "pyproject.toml")
-    if any(tree.first(folder, name) for name in (*_MAIN_REQUIREMENTS, "Pipfile", "setup.py", "manage.py")):
+    if any(
+        tree.first(folder, name)
+        for name in (*_MAIN_REQUIREMENTS, "Pipfile", "setup.py", "manage.py")
+    ):
         return True
     content = tree.toml(pyproject)
     tools = table(content.get("tool"))
@@ -129,7 +136,10 @@ def _read(tree: Tree, folder: str) -> tuple[Package, PythonProject]:
     names, dev_names, groups = _declared_names(tree, folder, pyproject)
     build_backend = string(table(pyproject.get("build-system")).get("build-backend"))
     uv = table(tools.get("uv"))
-    packaged = uv.get("package") is not False and table(tools.get("poetry")).get("package-mode") is not False
+    packaged = (
+        uv.get("package") is not False
+        and table(tools.get("poetry")).get("package-mode") is not False
+    )
     package = Package(
         path=folder,
         ecosystem=Ecosystem.PYTHON,
@@ -237,7 +247,9 @@ def _declared_names(
         dev_names |= {normal(str(name)) for name in table(content.get("dev-packages"))}
     setup = at(folder, "setup.py")
     if tree.has(setup):
-        quoted = re.findall(r"""["']([A-Za-z][\w.\-]{1,60})\s*(?:[<>=~!\[][^"']{0,60})?["']""", tree.source(setup))
+        quoted = re.findall(
+            r"""["']([A-Za-z][\w.\-]{1,60})\s*(?:[<>=~!\[][^"']{0,60})?["']""", tree.source(setup)
+        )
         names |= {normal(name) for name in quoted}
     return names, dev_names - names, tuple(groups)
 

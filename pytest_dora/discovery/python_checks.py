@@ -14,29 +14,35 @@ from pytest_dora.model.plan import TestRunner, TestSuite, TypecheckStep, Typeche
 
 MAX_FILES = 200
 _TEST_FILE = re.compile(r"(?:test_[^/]*|[^/]*_test|tests)\.py")
-_PYTEST_STYLE = re.compile(r"(?m)^(?:async )?def test_|^import pytest\b|^from pytest\b|^class Test\w*\s*(?:\(\s*\))?:")
+_PYTEST_STYLE = re.compile(
+    r"(?m)^(?:async )?def test_|^import pytest\b|^from pytest\b|^class Test\w*\s*(?:\(\s*\))?:"
+)
 _UNITTEST_STYLE = re.compile(r"(?m)^class \w+\([\w., ]*TestCase[\w., ]*\)\s*:|^import unittest\b")
 _DJANGO_TEST = re.compile(r"(?m)^from (?:django\.test|rest_framework\.test) import")
 _BROWSER = re.compile(r"(?m)^(?:from|import) (?:playwright|selenium)\b")
 _ANY_TEST = re.compile(r"(?m)^\s*(?:async )?def test")
-_MYPY_CALL = re.compile(r"(?m)(?:^|[\s])mypy[ \t]+([\w./\-]+(?:[ \t]+[\w./\-]+){0,5})[ \t]*(?:$|&&|;|\|)")
+_MYPY_CALL = re.compile(
+    r"(?m)(?:^|[\s])mypy[ \t]+([\w./\-]+(?:[ \t]+[\w./\-]+){0,5})[ \t]*(?:$|&&|;|\|)"
+)
 _SCRIPTS = ("Makefile", "scripts/lint.sh", "scripts/lint", "justfile", "tox.ini", "lint.sh")
 
 
 def typechecks(tree: Tree, project: PythonProject) -> Iterator[TypecheckStep]:
     """The checkers that the project configures or asks for, and Django's own check."""
     here = project.path
-    pyright = tree.first(here, "pyrightconfig.json") or _configured(tree, project, "pyright")
+    pyright = tree.first(here, "pyrightconfig.json") or _configured(project, "pyright")
     if pyright or project.has("pyright", "basedpyright"):
         program = "basedpyright" if project.has("basedpyright") else "pyright"
         yield _step(project, TypecheckTool.PYRIGHT, (program,), pyright, program)
-    mypy = tree.first(here, "mypy.ini", ".mypy.ini") or _configured(tree, project, "mypy")
+    mypy = tree.first(here, "mypy.ini", ".mypy.ini") or _configured(project, "mypy")
     setup = tree.first(here, "setup.cfg")
     if mypy is None and setup and "mypy" in tree.ini(setup):
         mypy = setup
     if mypy or project.has("mypy"):
-        yield _step(project, TypecheckTool.MYPY, ("mypy", *_mypy_targets(tree, project, mypy)), mypy, "mypy")
-    ty = tree.first(here, "ty.toml") or _configured(tree, project, "ty")
+        yield _step(
+            project, TypecheckTool.MYPY, ("mypy", *_mypy_targets(tree, project, mypy)), mypy, "mypy"
+        )
+    ty = tree.first(here, "ty.toml") or _configured(project, "ty")
     if ty or project.has("ty"):
         yield _step(project, TypecheckTool.TY, ("ty", "check"), ty, "ty")
     manage = at(here, "manage.py")
@@ -67,8 +73,10 @@ def tests(tree: Tree, project: PythonProject, inner: Sequence[str]) -> Iterator[
     uses_pytest = project.has("pytest", "pytest-django", "pytest-asyncio") or any(
         map(_PYTEST_STYLE.search, sources)
     )
-    if tree.has(manage) and not project.has("pytest-django") and (
-        any(map(_DJANGO_TEST.search, sources)) or not uses_pytest
+    if (
+        tree.has(manage)
+        and not project.has("pytest-django")
+        and (any(map(_DJANGO_TEST.search, sources)) or not uses_pytest)
     ):
         yield _suite(project, TestRunner.DJANGO, ("python", "manage.py", "test"), files, manage)
     elif uses_pytest or pytest_config:
@@ -102,7 +110,7 @@ def _pytest_config(tree: Tree, project: PythonProject) -> str | None:
     return None
 
 
-def _configured(tree: Tree, project: PythonProject, tool: str) -> str | None:
+def _configured(project: PythonProject, tool: str) -> str | None:
     return at(project.path, "pyproject.toml") if tool in project.tool else None
 
 
@@ -111,9 +119,11 @@ def _mypy_targets(tree: Tree, project: PythonProject, config: str | None) -> tup
     settings = table(project.tool.get("mypy"))
     if {"files", "packages", "modules"} & set(settings):
         return ()
-    if config and config.endswith((".ini", ".cfg")):
-        if {"files", "packages", "modules"} & set(tree.ini(config).get("mypy", {})):
-            return ()
+    in_ini = (
+        tree.ini(config).get("mypy", {}) if config and config.endswith((".ini", ".cfg")) else {}
+    )
+    if {"files", "packages", "modules"} & set(in_ini):
+        return ()
     for name in _SCRIPTS:
         path = tree.first(project.path, name)
         match = _MYPY_CALL.search(tree.source(path)) if path else None
@@ -131,7 +141,11 @@ def _step(
     config: str | None,
     source: str,
 ) -> TypecheckStep:
-    named = at(project.path, "pyproject.toml") if source in ("pyright", "basedpyright", "mypy", "ty") else source
+    named = (
+        at(project.path, "pyproject.toml")
+        if source in ("pyright", "basedpyright", "mypy", "ty")
+        else source
+    )
     return TypecheckStep(
         name=f"{tool.value} {project.path}",
         argv=argv,

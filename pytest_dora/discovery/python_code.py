@@ -64,17 +64,24 @@ _FROM_FACTORY = re.compile(
     r"(?m)^([A-Za-z_]\w{0,60})\s*=\s*(?:[\w.]{1,60}\.)?(?:create_app|make_app|create_application)\("
 )
 _STREAMLIT = re.compile(r"(?m)^(?:import streamlit|from streamlit)\b")
+_STREAMLIT_CALL = re.compile(r"(?m)^[ \t]*st\.\w+|\bst\.(?:title|write|set_page)")
 _NICEGUI_RUN = re.compile(r"(?m)^([ \t]*)ui\.run\(")
 _GRADIO = re.compile(r"(?m)^(?:import gradio|from gradio)\b")
 _GRADIO_LAUNCH = re.compile(r"(?m)^([ \t]*)\w[\w.]*\.launch\(")
 _SHINY = re.compile(r"(?m)^([A-Za-z_]\w*)\s*=\s*(?:shiny\.)?App\(|^from shiny\.express\b")
-_RUN_CALL = re.compile(r"(?m)^([ \t]*)(?:[\w.]{1,60}\.)?(?:run|run_server|serve|launch)\(")
+_RUN_CALL = re.compile(
+    r"(?m)^([ \t]*)(?!subprocess\.|asyncio\.|os\.)(?:[\w.]{1,60}\.)?(?:run|run_server|serve|launch)\("
+)
 _MAIN_GUARD = re.compile(r"(?m)^if\s+__name__\s*(?:==|in)")
 _SERVER_SCRIPT = re.compile(r"(?:^|[-_])(?:start|serve|server|run|web|app|main|prod)(?:$|[-_])")
-_TEST_OR_TOOL = re.compile(r"(?:^|/)(?:tests?|migrations|alembic|scripts|examples|docs)/|(?:^|/)(?:test_|conftest)")
+_TEST_OR_TOOL = re.compile(
+    r"(?:^|/)(?:tests?|migrations|alembic|scripts|examples|docs)/|(?:^|/)(?:test_|conftest)"
+)
 
 
-def applications(tree: Tree, project: PythonProject, inner: Sequence[str]) -> tuple[Application, ...]:
+def applications(
+    tree: Tree, project: PythonProject, inner: Sequence[str]
+) -> tuple[Application, ...]:
     """Files with an application, the likeliest entry first; ``inner`` are other projects."""
     found: list[Application] = []
     for path in tree.below(project.path):
@@ -110,10 +117,12 @@ def framework_starts(
     yielded: set[tuple[str, ...]] = set()
     for name, _ in console_scripts(project):
         source = f"{at(project.path, 'pyproject.toml')}:scripts.{name}"
-        argv = ("uv", "run", name) if project.manager is Manager.UV else (name,)
+        runner = ("uv", "run") if project.manager is Manager.UV else ()
         if project.installs_project:
-            yield _start(argv, project, source)
-    likely = [one for one in found if _rank(one, project.path)[:2] == _rank(found[0], project.path)[:2]]
+            yield _start((*runner, name), project, source)
+    likely = [
+        one for one in found if _rank(one, project.path)[:2] == _rank(found[0], project.path)[:2]
+    ]
     for application in likely[:3]:
         for argv, source in _commands(tree, project, application):
             if argv not in yielded:
@@ -152,9 +161,9 @@ def module_of(tree: Tree, base: str, path: str) -> tuple[str, str]:
     cwd = base
     if parts[0] == "src" and len(parts) > 1 and not tree.has(at(base, "src/__init__.py")):
         cwd, parts = at(base, "src"), parts[1:]
-    if len(parts) == 2 and not tree.has(at(cwd, f"{parts[0]}/__init__.py")):
-        if not _used_as_package(tree, base, cwd, parts[0]):
-            cwd, parts = at(cwd, parts[0]), parts[1:]
+    plain = len(parts) == 2 and not tree.has(at(cwd, f"{parts[0]}/__init__.py"))
+    if plain and not _used_as_package(tree, base, cwd, parts[0]):
+        cwd, parts = at(cwd, parts[0]), parts[1:]
     if parts[-1] == "__init__" and len(parts) > 1:
         parts = parts[:-1]
     return cwd, ".".join(parts)
@@ -162,7 +171,9 @@ def module_of(tree: Tree, base: str, path: str) -> tuple[str, str]:
 
 def _used_as_package(tree: Tree, base: str, cwd: str, name: str) -> bool:
     """Whether a folder without ``__init__.py`` is still imported as a package."""
-    absolute = re.compile(rf"(?m)^\s*(?:from|import) {re.escape(name)}[. ]|[\"']{re.escape(name)}\.[\w.]+:")
+    absolute = re.compile(
+        rf"(?m)^\s*(?:from|import) {re.escape(name)}[. ]|[\"']{re.escape(name)}\.[\w.]+:"
+    )
     relative = re.compile(r"(?m)^\s*from \.")
     folder = f"{at(cwd, name)}/"
     for path in tree.below(base):
@@ -188,45 +199,74 @@ def console_scripts(project: PythonProject) -> tuple[tuple[str, str], ...]:
 
 def _application(tree: Tree, path: str) -> Application | None:
     text = tree.source(path)
-    if not text:
-        return None
-    guard = _MAIN_GUARD.search(text)
-    if _STREAMLIT.search(text) and re.search(r"(?m)^\s*st\.\w+|\bst\.(?:title|write|set_page)", text):
-        return Application(path, Framework.STREAMLIT)
-    nicegui = _NICEGUI_RUN.search(text)
-    if nicegui:
-        return Application(
-            path, Framework.NICEGUI, runs_itself=True, runs_on_import=not nicegui[1] and not guard
-        )
-    constructor = _CONSTRUCTOR.search(text)
-    runs = any(
-        (guard and match.start() > guard.start()) or not match[1]
-        for match in _RUN_CALL.finditer(text)
-    )
-    on_import = any(not match[1] for match in _RUN_CALL.finditer(text))
-    if constructor:
-        framework = _KIND[constructor["kind"]]
-        variable = constructor["name"]
-        if framework is Framework.DASH and re.search(r"(?m)^server\s*=", text):
-            variable = "server"
-        return Application(path, framework, variable, runs, on_import)
-    if _GRADIO.search(text) and _GRADIO_LAUNCH.search(text):
-        return Application(path, Framework.GRADIO, None, True, on_import)
-    shiny = _SHINY.search(text) if "shiny" in text else None
-    if shiny:
-        return Application(path, Framework.SHINY, shiny[1] or "app")
-    made = _FROM_FACTORY.search(text)
-    if made:
-        framework = _framework_of_factory(text)
-        return Application(path, framework, made[1], runs, on_import)
-    factory = _FACTORY.search(text)
-    if factory and re.search(r"\b(?:FastAPI|Flask|Starlette|Quart|Dash)\(", text):
-        return Application(path, _framework_of_factory(text), f"{factory[1]}()", runs)
+    for recognise in (_script, _constructed, _page, _factory):
+        found = recognise(path, text) if text else None
+        if found is not None:
+            return found
     return None
 
 
+def _script(path: str, text: str) -> Application | None:
+    """Streamlit and NiceGUI, whose files are programs."""
+    if _STREAMLIT.search(text) and _STREAMLIT_CALL.search(text):
+        return Application(path, Framework.STREAMLIT)
+    runs = _NICEGUI_RUN.search(text)
+    if runs:
+        on_import = not runs[1] and not _MAIN_GUARD.search(text)
+        return Application(path, Framework.NICEGUI, None, True, on_import)
+    return None
+
+
+def _constructed(path: str, text: str) -> Application | None:
+    """``app = FastAPI()`` and its like at the top of a module."""
+    constructor = _CONSTRUCTOR.search(text)
+    if constructor is None:
+        return None
+    framework = _KIND[constructor["kind"]]
+    dash_server = framework is Framework.DASH and re.search(r"(?m)^server\s*=", text)
+    variable = "server" if dash_server else constructor["name"]
+    return Application(path, framework, variable, _runs_itself(text), _runs_on_import(text))
+
+
+def _page(path: str, text: str) -> Application | None:
+    """Gradio and Shiny."""
+    if _GRADIO.search(text) and _GRADIO_LAUNCH.search(text):
+        return Application(path, Framework.GRADIO, None, True, _runs_on_import(text))
+    shiny = _SHINY.search(text) if "shiny" in text else None
+    return Application(path, Framework.SHINY, shiny[1] or "app") if shiny else None
+
+
+def _factory(path: str, text: str) -> Application | None:
+    """``app = create_app()``, else the function that makes the application."""
+    made = _FROM_FACTORY.search(text)
+    if made:
+        framework = _framework_of_factory(text)
+        return Application(path, framework, made[1], _runs_itself(text), _runs_on_import(text))
+    function = _FACTORY.search(text)
+    if function and re.search(r"\b(?:FastAPI|Flask|Starlette|Quart|Dash)\(", text):
+        framework = _framework_of_factory(text)
+        return Application(path, framework, f"{function[1]}()", _runs_itself(text))
+    return None
+
+
+def _runs_itself(text: str) -> bool:
+    guard = _MAIN_GUARD.search(text)
+    return any(
+        (guard and match.start() > guard.start()) or not match[1]
+        for match in _RUN_CALL.finditer(text)
+    )
+
+
+def _runs_on_import(text: str) -> bool:
+    return any(not match[1] for match in _RUN_CALL.finditer(text))
+
+
 def _framework_of_factory(text: str) -> Framework:
-    return Framework.FASTAPI if re.search(r"(?i)\b(?:fastapi|uvicorn|starlette)\b", text) else Framework.FLASK
+    return (
+        Framework.FASTAPI
+        if re.search(r"(?i)\b(?:fastapi|uvicorn|starlette)\b", text)
+        else Framework.FLASK
+    )
 
 
 def _rank(application: Application, base: str) -> tuple[int, int, int, int, str]:
@@ -235,7 +275,7 @@ def _rank(application: Application, base: str) -> tuple[int, int, int, int, str]
     stem = name.removesuffix(".py")
     stem = basename(folder) if stem == "__init__" and folder else stem
     known = PREFERRED.index(stem) if stem in PREFERRED else len(PREFERRED)
-    if stem.startswith("streamlit") or stem.endswith("_app") or stem.startswith("app"):
+    if stem.startswith(("streamlit", "app")) or stem.endswith("_app"):
         known = min(known, len(PREFERRED) - 1)
     pages = 1 if re.search(r"(?:^|/)(?:pages|views|components)/", relative) else 0
     root = 0 if f"{folder}/" in _ROOTS or not folder else 1
@@ -247,20 +287,34 @@ def _rank(application: Application, base: str) -> tuple[int, int, int, int, str]
 def _commands(
     tree: Tree, project: PythonProject, application: Application
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    path = application.path if project.path == "." else application.path.removeprefix(f"{project.path}/")
+    path = (
+        application.path
+        if project.path == "."
+        else application.path.removeprefix(f"{project.path}/")
+    )
     script = ("python", path)
     cwd, module = module_of(tree, project.path, application.path)
     place = () if cwd == project.path else ("--app-dir", cwd.removeprefix(f"{project.path}/"))
     name = application.variable or "app"
     source = f"{application.path}:{application.framework}"
     uvicorn = ("uvicorn", *place, *(("--factory",) if name.endswith("()") else ()))
-    serve = (*uvicorn, f"{module}:{name.removesuffix('()')}", "--host", "127.0.0.1", "--port", "{port}")
+    serve = (
+        *uvicorn,
+        f"{module}:{name.removesuffix('()')}",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "{port}",
+    )
     match application.framework:
         case Framework.STREAMLIT:
             flags = ("--server.port", "{port}", "--server.headless", "true")
             yield ("streamlit", "run", path, *flags, "--server.address", "127.0.0.1"), source
         case Framework.SHINY:
-            yield ("shiny", "run", "--host", "127.0.0.1", "--port", "{port}", f"{path}:{name}"), source
+            yield (
+                ("shiny", "run", "--host", "127.0.0.1", "--port", "{port}", f"{path}:{name}"),
+                source,
+            )
         case Framework.FASTAPI | Framework.STARLETTE:
             if project.has("uvicorn", "fastapi") or not application.runs_itself:
                 yield serve, source
@@ -272,7 +326,10 @@ def _commands(
                 yield script, source
             if project.has("gunicorn") and not place:
                 yield ("gunicorn", "--bind", "127.0.0.1:{port}", f"{module}:{name}"), source
-            yield ("flask", "--app", target, "run", "--host", "127.0.0.1", "--port", "{port}"), source
+            yield (
+                ("flask", "--app", target, "run", "--host", "127.0.0.1", "--port", "{port}"),
+                source,
+            )
             if application.runs_itself and project.has("gunicorn"):
                 yield script, source
         case _:
@@ -282,9 +339,7 @@ def _commands(
 def _start(
     argv: tuple[str, ...], project: PythonProject, source: str, *, dev_server: bool = False
 ) -> StartPlan:
-    process = Process(
-        name="web", argv=argv, cwd=project.path, package=project.path, source=source
-    )
+    process = Process(name="web", argv=argv, cwd=project.path, package=project.path, source=source)
     return StartPlan(processes=(process,), dev_server=dev_server, source=source)
 
 
@@ -292,7 +347,9 @@ def _local_imports(tree: Tree, base: str, path: str) -> list[str]:
     """Dotted names of the project's own modules that a file imports."""
     folder = dirname(path) or "."
     found: list[str] = []
-    for match in re.finditer(r"(?m)^(?:from\s+([\w.]{1,100})\s+import|import\s+([\w.]{1,100}))", tree.source(path)):
+    for match in re.finditer(
+        r"(?m)^(?:from\s+([\w.]{1,100})\s+import|import\s+([\w.]{1,100}))", tree.source(path)
+    ):
         name = match[1] or match[2]
         inner = join(folder, name.strip(".").replace(".", "/"))
         if not inner or not (tree.has(f"{inner}.py") or tree.has(f"{inner}/__init__.py")):

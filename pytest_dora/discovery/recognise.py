@@ -84,7 +84,7 @@ def plan_of(tree: Tree) -> Plan:
     names = stack.names(context, found.applications)
     return Plan(
         stack=names,
-        workdir=_workdir(found, starts),
+        workdir=_workdir(found),
         packages=tuple(context.packages),
         builds=tuple(_builds(found)),
         entry_modules=_entry_modules(found, starts),
@@ -155,16 +155,14 @@ def _starts(found: _Found) -> Iterator[StartPlan]:
         context.tree.has(node.at(project.path, "manage.py")) for project in context.python
     )
     if python_serves:
-        yield from node_start.script_starts(
-            context, [one for one in projects if one not in pages_only]
-        )
+        yield from node_start.script_starts([one for one in projects if one not in pages_only])
         yield from _python_starts(found)
     served = python_serves or any(
         one.ecosystem in (Ecosystem.PHP, Ecosystem.GO) for one in context.packages
     )
     servers = [one for one in projects if one not in pages_only]
     alone = servers if served or servers else projects
-    yield from node_start.script_starts(context, alone)
+    yield from node_start.script_starts(alone)
     yield from node_start.framework_starts(context, alone, clients=not (served or servers))
     if not python_serves:
         yield from _python_starts(found)
@@ -298,13 +296,15 @@ def _declared_env(found: _Found) -> None:
             if service.kind is not None:
                 continue
             source = f"{found.compose.path}:services.{service.name}.environment"
-            for name, value in service.env.items():
-                found.env.append(EnvVar(name=name, value=value, source=source))
+            found.env.extend(
+                EnvVar(name=name, value=value, source=source) for name, value in service.env.items()
+            )
             found.env.extend(EnvVar(name=name, source=source) for name in service.unset)
     for image in found.images:
-        for name, line in image.stage.env_names:
-            value = image.env.get(name)
-            found.env.append(EnvVar(name=name, value=value, source=f"{image.path}:{line} ENV"))
+        found.env.extend(
+            EnvVar(name=name, value=image.env.get(name), source=f"{image.path}:{line} ENV")
+            for name, line in image.stage.env_names
+        )
 
 
 def _health(found: _Found, sources: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -312,12 +312,12 @@ def _health(found: _Found, sources: Sequence[str], names: Sequence[str]) -> tupl
     images = [*found.images]
     if found.compose:
         images += [one.image for one in found.compose.services.values() if one.image]
-    checks += [image.stage.health for image in images if image.stage.health]
+    checks += [text for image in images if (text := image.stage.health)]
     found_paths = health.paths(found.context.tree, sources, checks, names)
     return tuple(dict.fromkeys((*found.health, *found_paths)))
 
 
-def _workdir(found: _Found, starts: Sequence[StartPlan]) -> str:
+def _workdir(found: _Found) -> str:
     """Where the image that is tried first has the app's root."""
     images = [*found.images]
     if found.compose:

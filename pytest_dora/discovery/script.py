@@ -9,7 +9,9 @@ from pytest_dora.discovery.files import Tree, join
 from pytest_dora.discovery.shell import Command, commands, expand, unwrap
 
 MAX_STATEMENTS = 200
-_OPENERS = re.compile(r"(?:^|[;&|]\s*|\bdo\s+|\bthen\s+|\belse\s+)(?:if|while|until|for|case|select)\b")
+_OPENERS = re.compile(
+    r"(?:^|[;&|]\s*|\bdo\s+|\bthen\s+|\belse\s+)(?:if|while|until|for|case|select)\b"
+)
 _CLOSERS = re.compile(r"(?:^|[;&|]\s*)(?:fi|done|esac)\b")
 _FUNCTION = re.compile(r"^(?:function\s+)?[A-Za-z_][\w\-]*\s*\(\)")
 _ASSIGNMENT = re.compile(r"^(?:export\s+|local\s+|readonly\s+)?([A-Za-z_]\w*)=(.*)$")
@@ -31,7 +33,9 @@ def script_path(tree: Tree, command: Command) -> str | None:
     path = join(command.cwd, words[0])
     if path is None or not tree.has(path):
         return None
-    if path.endswith((".sh", ".bash")) or tree.source(path).startswith(("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash", "#!/usr/bin/env sh")):
+    if path.endswith((".sh", ".bash")) or tree.source(path).startswith(
+        ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash", "#!/usr/bin/env sh")
+    ):
         return path
     return None
 
@@ -96,7 +100,9 @@ def _assigns(statement: str, known: dict[str, str]) -> bool:
     match = _ASSIGNMENT.match(statement)
     if not match or re.search(r"[;&|`]|\$\(", match[2]):
         return False
-    if not statement.startswith(("export ", "local ", "readonly ")) and re.search(r"\s", match[2].strip("\"' ")):
+    if not statement.startswith(("export ", "local ", "readonly ")) and re.search(
+        r"\s", match[2].strip("\"' ")
+    ):
         return False
     value = expand(match[2].strip().strip("\"'"), known)
     if value is not None:
@@ -143,7 +149,11 @@ def _statements(text: str) -> Iterator[str]:
     block: list[str] = []
     depth = 0
     for raw in text.split("\n"):
-        line = re.sub(r"(?:^|\s)#(?!!).*$", "", raw).strip() if "'" not in raw and '"' not in raw else raw.strip()
+        line = (
+            re.sub(r"(?:^|\s)#(?!!).*$", "", raw).strip()
+            if "'" not in raw and '"' not in raw
+            else raw.strip()
+        )
         if not line or line.startswith("#"):
             continue
         depth += len(_OPENERS.findall(line)) - len(_CLOSERS.findall(line))

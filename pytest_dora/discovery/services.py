@@ -16,9 +16,15 @@ DRIVERS: Mapping[ServiceKind, frozenset[str]] = {
         "pg postgres pg-promise @neondatabase/serverless @vercel/postgres slonik pg-pool postgres.js"
         " psycopg psycopg2 psycopg2-binary psycopg-binary asyncpg aiopg pg8000 dj-database-url".split()
     ),
-    ServiceKind.MYSQL: frozenset("mysql mysql2 mariadb pymysql mysqlclient aiomysql asyncmy mysql-connector-python".split()),
-    ServiceKind.REDIS: frozenset("redis ioredis bullmq bull connect-redis @upstash/redis rq celery aioredis django-redis flask-redis hiredis".split()),
-    ServiceKind.MONGODB: frozenset("mongodb mongoose mongoist pymongo motor mongoengine beanie odmantic djongo".split()),
+    ServiceKind.MYSQL: frozenset(
+        "mysql mysql2 mariadb pymysql mysqlclient aiomysql asyncmy mysql-connector-python".split()
+    ),
+    ServiceKind.REDIS: frozenset(
+        "redis ioredis bullmq bull connect-redis @upstash/redis rq celery aioredis django-redis flask-redis hiredis".split()
+    ),
+    ServiceKind.MONGODB: frozenset(
+        "mongodb mongoose mongoist pymongo motor mongoengine beanie odmantic djongo".split()
+    ),
     ServiceKind.DATABRICKS: frozenset(
         "databricks-sdk databricks-sql-connector databricks-connect databricks-langchain databricks-openai databricks-agents"
         " databricks-sqlalchemy databricks-ai-bridge @databricks/sql @databricks/sdk-experimental @databricks/appkit"
@@ -33,13 +39,28 @@ _MODULES: Mapping[ServiceKind, re.Pattern[str]] = {
         r"(?m)^\s*(?:from|import)\s+(?:psycopg2?|asyncpg|aiopg|pg8000)\b"
         r"|[\"'](?:pg|postgres|pg-promise|slonik|@neondatabase/serverless|@vercel/postgres|drizzle-orm/(?:node-postgres|postgres-js|neon-\w+))[\"']"
     ),
-    ServiceKind.MYSQL: re.compile(r"(?m)^\s*(?:from|import)\s+(?:pymysql|MySQLdb|aiomysql|mysql)\b|[\"'](?:mysql2?(?:/promise)?|mariadb)[\"']"),
-    ServiceKind.REDIS: re.compile(r"(?m)^\s*(?:from|import)\s+(?:redis|aioredis|rq|celery)\b|[\"'](?:redis|ioredis|bullmq|bull|@upstash/redis)[\"']"),
-    ServiceKind.MONGODB: re.compile(r"(?m)^\s*(?:from|import)\s+(?:pymongo|motor|mongoengine|beanie)\b|[\"'](?:mongodb|mongoose)[\"']"),
+    ServiceKind.MYSQL: re.compile(
+        r"(?m)^\s*(?:from|import)\s+(?:pymysql|MySQLdb|aiomysql|mysql)\b|[\"'](?:mysql2?(?:/promise)?|mariadb)[\"']"
+    ),
+    ServiceKind.REDIS: re.compile(
+        r"(?m)^\s*(?:from|import)\s+(?:redis|aioredis|rq|celery)\b|[\"'](?:redis|ioredis|bullmq|bull|@upstash/redis)[\"']"
+    ),
+    ServiceKind.MONGODB: re.compile(
+        r"(?m)^\s*(?:from|import)\s+(?:pymongo|motor|mongoengine|beanie)\b|[\"'](?:mongodb|mongoose)[\"']"
+    ),
     ServiceKind.DATABRICKS: _IMPORTS,
 }
 _WORDS: Mapping[ServiceKind, tuple[str, ...]] = {
-    ServiceKind.POSTGRES: ("psycopg", "asyncpg", "aiopg", "pg8000", "pg", "postgres", "slonik", "neon"),
+    ServiceKind.POSTGRES: (
+        "psycopg",
+        "asyncpg",
+        "aiopg",
+        "pg8000",
+        "pg",
+        "postgres",
+        "slonik",
+        "neon",
+    ),
     ServiceKind.MYSQL: ("mysql", "MySQLdb", "mariadb"),
     ServiceKind.REDIS: ("redis", "rq", "celery", "bull"),
     ServiceKind.MONGODB: ("mongo", "motor", "beanie"),
@@ -52,7 +73,12 @@ _SCHEMES = (
     (re.compile(r"\b(mongodb(?:\+srv)?)://"), ServiceKind.MONGODB),
 )
 _NAMES = (
-    (re.compile(r"^PG(?:HOST|PORT|USER|PASSWORD|DATABASE|SSLMODE)$|POSTGRES|^PG_|_PG_|LAKEBASE_(?:HOST|URL)|^NEON_"), ServiceKind.POSTGRES),
+    (
+        re.compile(
+            r"^PG(?:HOST|PORT|USER|PASSWORD|DATABASE|SSLMODE)$|POSTGRES|^PG_|_PG_|LAKEBASE_(?:HOST|URL)|^NEON_"
+        ),
+        ServiceKind.POSTGRES,
+    ),
     (re.compile(r"MYSQL|MARIADB"), ServiceKind.MYSQL),
     (re.compile(r"REDIS|^CELERY_BROKER_URL$|^CELERY_RESULT_BACKEND$|^KV_URL$"), ServiceKind.REDIS),
     (re.compile(r"MONGO"), ServiceKind.MONGODB),
@@ -63,8 +89,12 @@ _ANY_DATABASE = re.compile(
     r"|^SQLALCHEMY_DATABASE_URI$|^DATABASE$|^DB_(?:URL|URI)$|^(?:DIRECT|SHADOW_DATABASE)_URL$|^DSN$"
 )
 _WITHOUT_DATABASE = re.compile(r"sqlite", re.IGNORECASE)
-_SQLITE_FALLBACK = re.compile(r"(?<!startswith\([\"'])sqlite(?:\+\w+)?://|sqlite3\.connect|better-sqlite3|:memory:")
-_DIALECT = re.compile(r"""(?:dialect|provider|client|driver)\s*[:=]\s*["'](postgres(?:ql)?|pg|mysql2?|mongodb|cockroachdb)["']""")
+_SQLITE_FALLBACK = re.compile(
+    r"(?<!startswith\([\"'])sqlite(?:\+\w+)?://|sqlite3\.connect|better-sqlite3|:memory:"
+)
+_DIALECT = re.compile(
+    r"""(?:dialect|provider|client|driver)\s*[:=]\s*["'](postgres(?:ql)?|pg|mysql2?|mongodb|cockroachdb)["']"""
+)
 _LITERAL_URL = re.compile(r"[\"'`](?:postgres(?:ql)?|mysql|mongodb|rediss?)(?:\+\w+)?://")
 _URL_STARTS = ("postgres", "mysql", "mongodb", "redis://", "rediss://")
 _LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
@@ -96,9 +126,7 @@ def services(
     """One need per kind, with the names that the app reads for it."""
     evidence = {kind: _Evidence() for kind in ServiceKind}
     dependencies = _dependencies(context)
-    drivers = {
-        kind: sorted(names & set(dependencies)) for kind, names in DRIVERS.items()
-    }
+    drivers = {kind: sorted(names & set(dependencies)) for kind, names in DRIVERS.items()}
     imported = {
         kind: _importer(context, files, kind)
         for kind in ServiceKind
@@ -150,7 +178,9 @@ def _need(
     if kind is ServiceKind.POSTGRES and not names and imported and drivers and not seen.optional:
         # drivers without any arguments read libpq's own variables
         text = context.tree.source(imported)
-        if re.search(r"new (?:pg\.)?(?:Pool|Client)\(\s*\)|postgres\(\s*\)|psycopg2?\.connect\(\s*\)", text):
+        if re.search(
+            r"new (?:pg\.)?(?:Pool|Client)\(\s*\)|postgres\(\s*\)|psycopg2?\.connect\(\s*\)", text
+        ):
             names, required = _LIBPQ, True
     if kind is ServiceKind.DATABRICKS:
         required = required or (imported is not None and bool(drivers))
@@ -218,12 +248,10 @@ def _weigh_compose(
         return
     services_ = compose.services.values()
     beside = {service.kind: service.name for service in services_ if service.kind}
-    for kind, name in beside.items():
-        if kind is None:
-            continue
-        seen = evidence[kind]
+    for known, name in beside.items():
+        seen = evidence[known]
         seen.source = seen.source or f"{compose.path}:services.{name}"
-        seen.required = seen.required or kind is not ServiceKind.REDIS
+        seen.required = seen.required or known is not ServiceKind.REDIS
     for service in services_:
         if service.kind is not None:
             continue
@@ -250,7 +278,10 @@ def _weigh_literals(
             if kind is None or evidence[kind].names or evidence[kind].optional:
                 continue
             line_start = text.rfind("\n", 0, match.start()) + 1
-            if re.match(r"\s*(?:#|//|\*)|.*(?:startswith|startsWith|replace)\(", text[line_start : match.start() + 1]):
+            if re.match(
+                r"\s*(?:#|//|\*)|.*(?:startswith|startsWith|replace)\(",
+                text[line_start : match.start() + 1],
+            ):
                 continue
             if _SQLITE_FALLBACK.search(text):
                 continue

@@ -39,17 +39,20 @@ _NODE = (
 
 def names(context: Context, applications: Mapping[str, tuple[Application, ...]]) -> tuple[str, ...]:
     """What was recognised."""
-    found: list[str] = []
-    for package in context.packages:
-        if package.ecosystem is Ecosystem.PHP and php.is_laravel(context.tree, package):
-            found.append("laravel")
+    found = [
+        "laravel"
+        for package in context.packages
+        if package.ecosystem is Ecosystem.PHP and php.is_laravel(context.tree, package)
+    ]
     for project in context.python:
         if context.tree.has(at(project.path, "manage.py")):
             found.append("django")
         found.extend(one.framework.value for one in applications.get(project.path, ())[:2])
-    for name, dependencies in _NODE:
-        if any(project.has(*dependencies) for project in context.node):
-            found.append(name)
+    found += [
+        name
+        for name, dependencies in _NODE
+        if any(project.has(*dependencies) for project in context.node)
+    ]
     for package in context.packages:
         if package.manager is Manager.BUN:
             found.append("bun")

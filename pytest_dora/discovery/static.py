@@ -51,4 +51,6 @@ def process_of(
 def is_single_page(tree: Tree, index: str) -> bool:
     """Whether the page is an empty root that scripts fill."""
     text = tree.source(index)
-    return re.search(r"<div[^>]{0,80}id=[\"'](?:root|app)[\"'][^>]{0,80}>\s*</div>", text) is not None
+    return (
+        re.search(r"<div[^>]{0,80}id=[\"'](?:root|app)[\"'][^>]{0,80}>\s*</div>", text) is not None
+    )

@@ -8,7 +8,7 @@ from posixpath import basename, dirname
 from typing import Any
 
 from pytest_dora.discovery.files import Tree, join
-from pytest_dora.discovery.node import NodeProject, at, expand_script
+from pytest_dora.discovery.node import NodeProject, expand_script
 from pytest_dora.discovery.parse import items, string, strings, table
 from pytest_dora.discovery.shell import commands
 from pytest_dora.model.plan import TypecheckStep, TypecheckTool
@@ -57,9 +57,7 @@ def output_folder(tree: Tree, config: str) -> str | None:
     return join(dirname(config) or ".", target)
 
 
-def _of_project(
-    tree: Tree, project: NodeProject, others: Sequence[str]
-) -> Iterator[TypecheckStep]:
+def _of_project(tree: Tree, project: NodeProject, others: Sequence[str]) -> Iterator[TypecheckStep]:
     script = _script(project)
     if script is not None:
         source, parts = script
@@ -104,9 +102,7 @@ def _script(project: NodeProject) -> tuple[str, list[tuple[str, ...]]] | None:
         if text is None:
             continue
         parsed = [
-            command.argv
-            for part, _ in expand_script(project, text)
-            for command in commands(part)
+            command.argv for part, _ in expand_script(project, text) for command in commands(part)
         ]
         checks = [argv for argv in parsed if argv[0] in _CHECKERS]
         rest = [argv for argv in parsed if argv[0] not in _CHECKERS | _GENERATORS]
@@ -128,7 +124,7 @@ def _named_configs(
                 named.append(words[index + 1])
             elif word.startswith("--project="):
                 named.append(word.partition("=")[2])
-            elif build and not word.startswith("-") and words[index - 1] not in ("-p",):
+            elif build and not word.startswith("-") and words[index - 1] != "-p":
                 named.append(word)
         for name in named or ["tsconfig.json"]:
             config = _config_at(tree, project.path, name)
@@ -192,7 +188,9 @@ def _config_at(tree: Tree, folder: str, name: str) -> str | None:
         return None
     if tree.has(path) and path.endswith(".json"):
         return path
-    return tree.first(path, "tsconfig.json") or (f"{path}.json" if tree.has(f"{path}.json") else None)
+    return tree.first(path, "tsconfig.json") or (
+        f"{path}.json" if tree.has(f"{path}.json") else None
+    )
 
 
 def _covers(tree: Tree, config: str) -> bool:
@@ -347,11 +345,3 @@ def _framework_checker(tree: Tree, project: NodeProject) -> tuple[str, ...] | No
     if project.has("@astrojs/check"):
         return ("astro", "check")
     return None
-
-
-def svelte_like(project: NodeProject) -> bool:
-    """Whether the project's types come from files that its framework writes first."""
-    return project.has("@sveltejs/kit", "nuxt", "@react-router/dev")
-
-
-__all__ = ["SCRIPT_NAMES", "at", "output_folder", "svelte_like", "typechecks"]

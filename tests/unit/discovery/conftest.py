@@ -14,7 +14,6 @@ from pytest_dora.discovery import discover
 from pytest_dora.model.plan import Plan
 
 
-
 def write_tree(root: Path, files: dict[str, Any]) -> Path:
     """Write texts as they are, tables as JSON and bytes as bytes."""
     for name, content in files.items():

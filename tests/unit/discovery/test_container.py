@@ -83,7 +83,7 @@ def test_builds_and_installs_of_the_image_are_no_preparations(plan: Planner) -> 
 def test_variables_of_the_image_reach_the_process_with_their_defaults(plan: Planner) -> None:
     dockerfile = (
         "ARG VERSION=3.12\nFROM python:${VERSION}\nARG REGION=eu\n"
-        "ENV A=1 B=\"two words\" C=${REGION}\nENV OLD old form\n"
+        'ENV A=1 B="two words" C=${REGION}\nENV OLD old form\n'
         "ENV D=${D:-four} SECRET=${SECRET} PORT=${PORT:-9000}\nEXPOSE ${PORT}\nCMD python main.py\n"
     )
     found = plan({**PYTHON, "Dockerfile": dockerfile})
@@ -102,7 +102,7 @@ def test_only_the_final_stage_is_started(plan: Planner) -> None:
     dockerfile = (
         "FROM node:20 AS dev\nENV ONLY_DEV=1\nCMD npm run dev\n"
         "FROM node:20-alpine AS base\nENV BASE=1\nWORKDIR /app\n"
-        "FROM base\nCOPY --from=dev /x /y\nCMD [\"node\", \"index.js\"]\n"
+        'FROM base\nCOPY --from=dev /x /y\nCMD ["node", "index.js"]\n'
     )
     process = first(plan({**NODE, "Dockerfile": dockerfile})).processes[0]
     assert process.argv == ("node", "index.js")
@@ -113,7 +113,11 @@ def test_only_the_final_stage_is_started(plan: Planner) -> None:
     ("dockerfile", "workdir", "cwd"),
     [
         ("FROM node\nWORKDIR /app\nCOPY . .\nWORKDIR /app/server\nCMD node a.js", "/app", "server"),
-        ("FROM node\nCOPY server /code/server\nWORKDIR /code/server\nCMD node a.js", "/code", "server"),
+        (
+            "FROM node\nCOPY server /code/server\nWORKDIR /code/server\nCMD node a.js",
+            "/code",
+            "server",
+        ),
         ("FROM node\nWORKDIR /app\nCOPY server/ ./\nCMD node a.js", "/app", "server"),
         ("FROM node\nCOPY . .\nCMD node a.js", "/app", "."),
         ("FROM oven/bun\nCOPY . .\nCMD node a.js", "/home/bun/app", "."),
@@ -128,7 +132,9 @@ def test_folders_of_the_image_are_folders_of_the_app(
 
 
 def test_paths_that_the_image_has_elsewhere_are_rewritten(plan: Planner) -> None:
-    dockerfile = "FROM node\nWORKDIR /srv\nCOPY server/ ./\nCMD node /srv/a.js --conf=/srv/a.js /etc/x"
+    dockerfile = (
+        "FROM node\nWORKDIR /srv\nCOPY server/ ./\nCMD node /srv/a.js --conf=/srv/a.js /etc/x"
+    )
     start = first(plan({**NODE, "server/a.js": "x", "Dockerfile": dockerfile}))
     assert argvs(start) == [
         ("node", "{workdir}/server/a.js", "--conf={workdir}/server/a.js", "/etc/x")
@@ -323,7 +329,7 @@ def test_an_entry_script_is_followed(plan: Planner) -> None:
     ],
 )
 def test_a_script_that_decides_something_is_run_as_a_whole(plan: Planner, script: str) -> None:
-    dockerfile = "FROM node\nWORKDIR /app\nCOPY . .\nCMD [\"sh\", \"start.sh\"]\n"
+    dockerfile = 'FROM node\nWORKDIR /app\nCOPY . .\nCMD ["sh", "start.sh"]\n'
     start = first(plan({**NODE, "start.sh": script, "Dockerfile": dockerfile}))
     assert argvs(start) == [("sh", "start.sh")]
 
@@ -365,7 +371,17 @@ def test_instructions_know_continuations_comments_escapes_and_documents() -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "FROM", "CMD", "COPY a", "ENV", "FROM x\nCMD [\"a\"", "FROM x\nCMD []", "FROM x\nENV =\nCMD ''"]
+    "text",
+    [
+        "",
+        "FROM",
+        "CMD",
+        "COPY a",
+        "ENV",
+        'FROM x\nCMD ["a"',
+        "FROM x\nCMD []",
+        "FROM x\nENV =\nCMD ''",
+    ],
 )
 def test_broken_dockerfiles_do_no_harm(plan: Planner, text: str) -> None:
     found = plan({**NODE, "Dockerfile": text})

@@ -84,8 +84,14 @@ def test_dora_toml_names_processes_preparations_health_and_variables(plan: Plann
         ('["uvicorn", "main:app"]', ("uvicorn", "main:app", "--port", "{port}")),
         ('["uvicorn", "main:app", "--port", "9000"]', ("uvicorn", "main:app", "--port", "9000")),
         ('["uvicorn", "main:app", "--port=9000"]', ("uvicorn", "main:app", "--port=9000")),
-        ("uvicorn main:app --port $DATABRICKS_APP_PORT", ("uvicorn", "main:app", "--port", "{port}")),
-        ("[python, -m, uvicorn, 'main:app']", ("python", "-m", "uvicorn", "main:app", "--port", "{port}")),
+        (
+            "uvicorn main:app --port $DATABRICKS_APP_PORT",
+            ("uvicorn", "main:app", "--port", "{port}"),
+        ),
+        (
+            "[python, -m, uvicorn, 'main:app']",
+            ("python", "-m", "uvicorn", "main:app", "--port", "{port}"),
+        ),
         ('["sh", "-c", "uvicorn main:app"]', ("uvicorn", "main:app", "--port", "{port}")),
         ('["streamlit", "run", "main.py"]', ("streamlit", "run", "main.py")),
     ],
@@ -161,7 +167,10 @@ def test_a_procfile_has_preparations_workers_and_a_release(plan: Planner) -> Non
         }
     )
     start = found.starts[0]
-    assert [step.argv for step in start.prepare] == [("python", "migrate.py"), ("flask", "translate")]
+    assert [step.argv for step in start.prepare] == [
+        ("python", "migrate.py"),
+        ("flask", "translate"),
+    ]
     assert [(one.name, one.role) for one in start.processes] == [
         ("web", Role.WEB),
         ("worker", Role.WORKER),
@@ -178,7 +187,11 @@ def test_a_procfile_without_web_starts_nothing(plan: Planner) -> None:
 
 def test_candidates_that_run_the_same_appear_once(plan: Planner) -> None:
     found = plan(
-        {**PYTHON, "Procfile": "web: python main.py", "Dockerfile": "FROM python\nCMD python main.py"}
+        {
+            **PYTHON,
+            "Procfile": "web: python main.py",
+            "Dockerfile": "FROM python\nCMD python main.py",
+        }
     )
     argvs = [start.processes[0].argv for start in found.starts]
     assert argvs.count(("python", "main.py")) == 1

@@ -118,7 +118,11 @@ def test_what_operators_are_told_comes_first_and_the_code_completes_it(plan: Pla
         )
     )
     assert found["SESSION_SECRET"] == EnvVar(
-        name="SESSION_SECRET", value="change-me", required=True, secret=True, source=".env.example:2"
+        name="SESSION_SECRET",
+        value="change-me",
+        required=True,
+        secret=True,
+        source=".env.example:2",
     )
     assert found["STRIPE_KEY"].required
     assert found["STRIPE_KEY"].source == ".env.example:3"
@@ -127,14 +131,25 @@ def test_what_operators_are_told_comes_first_and_the_code_completes_it(plan: Pla
 
 def test_examples_of_the_packages_folders_count_too(plan: Planner) -> None:
     found = plan(
-        {"backend/requirements.txt": "flask", "backend/.env.example": "KEY_A=1", "backend/app.py": ""}
+        {
+            "backend/requirements.txt": "flask",
+            "backend/.env.example": "KEY_A=1",
+            "backend/app.py": "",
+        }
     )
     assert variables(found)["KEY_A"].source == "backend/.env.example:1"
 
 
 @pytest.mark.parametrize(
     "path",
-    ["tests/test_a.py", "test_a.py", "docs/a.py", ".cursor/rules/a.py", "examples/a.py", "conftest.py"],
+    [
+        "tests/test_a.py",
+        "test_a.py",
+        "docs/a.py",
+        ".cursor/rules/a.py",
+        "examples/a.py",
+        "conftest.py",
+    ],
 )
 def test_tests_and_documents_are_no_sources(plan: Planner, path: str) -> None:
     found = plan({**PYTHON, path: "import os\nos.environ['KEY_A']\n"})
@@ -147,7 +162,10 @@ def test_scripts_run_by_hand_require_nothing(plan: Planner) -> None:
 
 
 def test_a_default_anywhere_means_it_is_not_required(plan: Planner) -> None:
-    files = {"a.py": "import os\nos.environ['KEY_A']\n", "b.py": "import os\nos.getenv('KEY_A', 'x')\n"}
+    files = {
+        "a.py": "import os\nos.environ['KEY_A']\n",
+        "b.py": "import os\nos.getenv('KEY_A', 'x')\n",
+    }
     found = variables(plan({**PYTHON, **files}))
     assert (found["KEY_A"].required, found["KEY_A"].value) == (False, "x")
 

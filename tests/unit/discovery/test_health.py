@@ -50,7 +50,9 @@ def test_what_only_looks_like_health_is_not(plan: Planner, path: str, text: str)
 
 
 def test_streamlit_has_a_path_of_its_own(plan: Planner) -> None:
-    found = plan({"requirements.txt": "streamlit", "app.py": "import streamlit as st\nst.title('x')"})
+    found = plan(
+        {"requirements.txt": "streamlit", "app.py": "import streamlit as st\nst.title('x')"}
+    )
     assert found.health_paths == ("/_stcore/health",)
 
 

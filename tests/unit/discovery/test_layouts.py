@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from pytest_dora.model.plan import Ecosystem, Manager, Plan, Role, StartPlan, TestRunner, TypecheckTool
+from pytest_dora.model.plan import (
+    Ecosystem,
+    Manager,
+    Plan,
+    Role,
+    StartPlan,
+    TestRunner,
+    TypecheckTool,
+)
 
 Planner = Callable[[dict[str, Any]], Plan]
 INDEX = '<html><body><div id="root"></div></body></html>'
@@ -177,10 +185,17 @@ def test_a_node_server_and_a_client_without_a_root(plan: Planner) -> None:
 
 
 def test_create_react_app_is_served_from_its_build(plan: Planner) -> None:
-    scripts = {"start": "react-scripts start", "build": "react-scripts build", "test": "react-scripts test"}
+    scripts = {
+        "start": "react-scripts start",
+        "build": "react-scripts build",
+        "test": "react-scripts test",
+    }
     found = plan(
         {
-            "package.json": {"scripts": scripts, "dependencies": {"react-scripts": "5", "react": "18"}},
+            "package.json": {
+                "scripts": scripts,
+                "dependencies": {"react-scripts": "5", "react": "18"},
+            },
             "public/index.html": INDEX,
             "src/App.js": "x",
             "src/App.test.js": "test('x')",
@@ -227,7 +242,9 @@ def test_nx_builds_its_projects_and_runs_what_it_built(plan: Planner) -> None:
             "nx.json": "{}",
             "project.json": {
                 "name": "shop",
-                "targets": {"build": {"options": {"outputPath": "dist/shop", "main": "src/main.ts"}}},
+                "targets": {
+                    "build": {"options": {"outputPath": "dist/shop", "main": "src/main.ts"}}
+                },
             },
             "src/main.ts": "app.listen(3000)",
             "tsconfig.json": {"files": [], "references": [{"path": "./tsconfig.app.json"}]},
@@ -244,7 +261,11 @@ def test_nx_builds_its_projects_and_runs_what_it_built(plan: Planner) -> None:
 def test_trpc_and_vite_in_a_bun_workspace_start_as_their_image_does(plan: Planner) -> None:
     found = plan(
         {
-            "package.json": {"private": True, "workspaces": ["web", "server"], "scripts": {"db": "x"}},
+            "package.json": {
+                "private": True,
+                "workspaces": ["web", "server"],
+                "scripts": {"db": "x"},
+            },
             "bun.lock": "",
             "web/package.json": VITE,
             "web/index.html": INDEX,
@@ -342,7 +363,7 @@ def test_an_image_of_a_go_program_runs_what_our_build_makes(plan: Planner) -> No
     found = plan(
         {
             "go.mod": "module example.org/shop/v2\n",
-            "main.go": "package main\nfunc main() { http.ListenAndServe(\":8080\", nil) }\n",
+            "main.go": 'package main\nfunc main() { http.ListenAndServe(":8080", nil) }\n',
             "Dockerfile": "FROM golang:1.22 AS b\nWORKDIR /src\nCOPY . .\nRUN go build -o /out/server .\n"
             "FROM alpine\nCOPY --from=b /out/server /server\nEXPOSE 8080\n"
             'ENV LEVEL=1\nENTRYPOINT ["/server"]\nCMD ["-v"]\n',
@@ -357,7 +378,7 @@ def test_a_go_program_that_the_image_starts_from_its_folder(plan: Planner) -> No
     found = plan(
         {
             "go.mod": "module shop\n",
-            "cmd/api/main.go": "package main\nfunc main() { http.ListenAndServe(\":1\", nil) }\n",
+            "cmd/api/main.go": 'package main\nfunc main() { http.ListenAndServe(":1", nil) }\n',
             "Dockerfile": "FROM golang\nWORKDIR /app\nCOPY . .\n"
             'RUN CGO_ENABLED=0 go build -o server ./cmd/api\nCMD ["./server"]\n',
         }
@@ -388,7 +409,10 @@ def test_a_real_app_one_folder_down_is_the_app(plan: Planner) -> None:
     found = plan(
         {
             "README.md": "# x",
-            "my-shop/package.json": {"scripts": {"start": "node a.js"}, "dependencies": {"express": "4"}},
+            "my-shop/package.json": {
+                "scripts": {"start": "node a.js"},
+                "dependencies": {"express": "4"},
+            },
             "my-shop/a.js": "app.listen(1)",
             "my-shop/Procfile": "web: node a.js\n",
         }
@@ -403,7 +427,10 @@ def test_a_real_app_beside_an_empty_root_manifest_is_the_app(plan: Planner) -> N
     found = plan(
         {
             "package.json": {"name": "x", "private": True},
-            "shop/package.json": {"scripts": {"start": "node a.js"}, "dependencies": {"express": "4"}},
+            "shop/package.json": {
+                "scripts": {"start": "node a.js"},
+                "dependencies": {"express": "4"},
+            },
             "shop/a.js": "app.listen(1)",
         }
     )
@@ -545,7 +572,9 @@ def test_a_static_site_with_a_python_api_in_the_same_folder(plan: Planner) -> No
 def test_angular_is_served_from_its_browser_folder(plan: Planner) -> None:
     config = {
         "projects": {
-            "shop": {"architect": {"build": {"builder": "@angular-devkit/build-angular:application"}}}
+            "shop": {
+                "architect": {"build": {"builder": "@angular-devkit/build-angular:application"}}
+            }
         }
     }
     found = plan(
@@ -661,7 +690,7 @@ def test_a_monorepo_of_go_and_react(plan: Planner) -> None:
     found = plan(
         {
             "go.mod": "module shop\n",
-            "main.go": "package main\nfunc main() { http.ListenAndServe(\":8080\", nil) }\n",
+            "main.go": 'package main\nfunc main() { http.ListenAndServe(":8080", nil) }\n',
             "web/package.json": VITE,
             "web/index.html": INDEX,
         }

@@ -22,9 +22,17 @@ PACKAGE = {"name": "a", "scripts": {"build": "tsc"}, "dependencies": {"express":
         ({"package-lock.json": "{}", "bun.lockb": b"\0"}, Manager.NPM, "package-lock.json", None),
         ({}, Manager.NPM, None, None),
         ({".yarnrc.yml": "nodeLinker: node-modules"}, Manager.YARN, None, None),
-        ({"package.json": {**PACKAGE, "scripts": {"dev": "bun --hot a.ts"}}}, Manager.BUN, None, None),
         (
-            {"package.json": {**PACKAGE, "packageManager": "yarn@4.5.3+sha512.abc"}, "yarn.lock": ""},
+            {"package.json": {**PACKAGE, "scripts": {"dev": "bun --hot a.ts"}}},
+            Manager.BUN,
+            None,
+            None,
+        ),
+        (
+            {
+                "package.json": {**PACKAGE, "packageManager": "yarn@4.5.3+sha512.abc"},
+                "yarn.lock": "",
+            },
             Manager.YARN,
             "yarn.lock",
             "4.5.3",
@@ -48,7 +56,11 @@ PACKAGE = {"name": "a", "scripts": {"build": "tsc"}, "dependencies": {"express":
     ],
 )
 def test_the_manager_is_the_pinned_one_else_that_of_the_lockfile(
-    plan: Planner, files: dict[str, Any], manager: Manager, lockfile: str | None, version: str | None
+    plan: Planner,
+    files: dict[str, Any],
+    manager: Manager,
+    lockfile: str | None,
+    version: str | None,
 ) -> None:
     (package,) = plan({"package.json": PACKAGE, **files}).packages
     assert (package.manager, package.lockfile) == (manager, lockfile)
@@ -152,7 +164,10 @@ def test_a_root_that_builds_everything_is_the_only_build(plan: Planner) -> None:
 def test_a_nested_package_that_the_root_builds_is_not_built_twice(plan: Planner) -> None:
     found = plan(
         workspace(
-            {"scripts": {"build": "npm run build --prefix client"}, "dependencies": {"express": "4"}},
+            {
+                "scripts": {"build": "npm run build --prefix client"},
+                "dependencies": {"express": "4"},
+            },
             client={"name": "c", "scripts": {"build": "vite build"}, "dependencies": {"vite": "5"}},
         )
     )

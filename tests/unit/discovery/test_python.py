@@ -74,7 +74,10 @@ def test_poetry_is_recognised_with_and_without_a_lock(plan: Planner) -> None:
 
 def test_a_pipfile_is_worth_a_note(plan: Planner) -> None:
     found = plan(
-        {"Pipfile": '[packages]\nflask = "*"\n[requires]\npython_version = "3.11"\n', "app.py": FLASK}
+        {
+            "Pipfile": '[packages]\nflask = "*"\n[requires]\npython_version = "3.11"\n',
+            "app.py": FLASK,
+        }
     )
     assert found.packages[0].runtime_requires == "3.11"
     assert any("Pipfile" in note for note in found.notes)
@@ -180,7 +183,9 @@ def test_django_is_served_checked_and_tested_by_its_own_script(plan: Planner) ->
 
 
 def test_an_older_copy_of_the_app_is_not_tried_first(plan: Planner) -> None:
-    found = plan({"requirements.txt": "streamlit", "app_old.py": STREAMLIT, "dashboard.py": STREAMLIT})
+    found = plan(
+        {"requirements.txt": "streamlit", "app_old.py": STREAMLIT, "dashboard.py": STREAMLIT}
+    )
     assert starts(found)[0][2] == "dashboard.py"
 
 

@@ -74,7 +74,10 @@ def test_no_driver_and_no_variable_is_no_service(plan: Planner) -> None:
     [
         ({"drizzle.config.ts": "export default {dialect: 'postgresql'}"}, ServiceKind.POSTGRES),
         ({"drizzle.config.ts": "export default {dialect: 'mysql'}"}, ServiceKind.MYSQL),
-        ({"prisma/schema.prisma": 'datasource db {\n provider = "mongodb"\n}'}, ServiceKind.MONGODB),
+        (
+            {"prisma/schema.prisma": 'datasource db {\n provider = "mongodb"\n}'},
+            ServiceKind.MONGODB,
+        ),
     ],
 )
 def test_the_dialect_says_which_database_a_plain_name_means(
@@ -86,7 +89,9 @@ def test_the_dialect_says_which_database_a_plain_name_means(
 
 def test_a_prisma_schema_names_its_variable(plan: Planner) -> None:
     schema = 'datasource db {\n  provider = "postgresql"\n  url = env("PRISMA_DATABASE_URL")\n}\n'
-    need = needs(plan(node("@prisma/client", **{"prisma/schema__prisma": schema})))[ServiceKind.POSTGRES]
+    need = needs(plan(node("@prisma/client", **{"prisma/schema__prisma": schema})))[
+        ServiceKind.POSTGRES
+    ]
     assert (need.env_names, need.required) == (("PRISMA_DATABASE_URL",), True)
     assert need.source == "prisma/schema.prisma:3"
 
@@ -128,12 +133,16 @@ def test_databricks_is_required_when_it_is_imported_and_installed(
 def test_addresses_of_databases_do_not_come_from_the_image(plan: Planner) -> None:
     found = plan(
         python("psycopg", 'u = os.environ["DATABASE_URL"]')
-        | {"Dockerfile": "FROM python\nENV DATABASE_URL=postgresql://a@db/x LEVEL=1\nCMD python main.py"}
+        | {
+            "Dockerfile": "FROM python\nENV DATABASE_URL=postgresql://a@db/x LEVEL=1\nCMD python main.py"
+        }
     )
     assert found.starts[0].processes[0].env == {"LEVEL": "1"}
 
 
 def test_parts_of_an_address_belong_to_one_need(plan: Planner) -> None:
-    text = "\n".join(f'os.environ["DB_{one}"]' for one in ("HOST", "PORT", "USER", "PASSWORD", "NAME"))
+    text = "\n".join(
+        f'os.environ["DB_{one}"]' for one in ("HOST", "PORT", "USER", "PASSWORD", "NAME")
+    )
     need = needs(plan(python("pymysql", text)))[ServiceKind.MYSQL]
     assert need.env_names == ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME")

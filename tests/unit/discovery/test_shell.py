@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_dora.discovery.shell import argument_list, commands, expand, shell_script, unwrap
-from pytest_dora.discovery.shell import Command
+from pytest_dora.discovery.shell import (
+    Command,
+    argument_list,
+    commands,
+    expand,
+    shell_script,
+    unwrap,
+)
 
 WORDS = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12),
@@ -109,7 +115,9 @@ def test_wrappers_are_taken_off(argv: tuple[str, ...], expected: tuple[str, ...]
 
 
 def test_noise_is_no_command() -> None:
-    assert argvs("set -e; echo starting; source .venv/bin/activate; node x.js") == [("node", "x.js")]
+    assert argvs("set -e; echo starting; source .venv/bin/activate; node x.js") == [
+        ("node", "x.js")
+    ]
 
 
 def test_background_commands_are_marked() -> None:
@@ -124,7 +132,9 @@ def test_lists_are_no_shell_texts() -> None:
     assert shell_script(["bash", "x.sh"]) is None
 
 
-@pytest.mark.parametrize("text", ["$" * 20_000, "${A:-" * 5_000, '"' * 19_999, "&" * 20_000, "\\" * 20_000])
+@pytest.mark.parametrize(
+    "text", ["$" * 20_000, "${A:-" * 5_000, '"' * 19_999, "&" * 20_000, "\\" * 20_000]
+)
 def test_hostile_lines_cost_no_time(text: str) -> None:
     started = time.perf_counter()
     commands(text)

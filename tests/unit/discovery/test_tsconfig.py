@@ -78,7 +78,11 @@ def test_references_and_extends_in_a_circle_end(plan: Planner) -> None:
     found = plan(
         {
             "package.json": TS,
-            "tsconfig.json": {"files": [], "extends": "./b.json", "references": [{"path": "b.json"}]},
+            "tsconfig.json": {
+                "files": [],
+                "extends": "./b.json",
+                "references": [{"path": "b.json"}],
+            },
             "b.json": {"extends": "./tsconfig.json", "references": [{"path": "tsconfig.json"}]},
             "src/a.ts": "x",
         }
@@ -152,7 +156,9 @@ def test_svelte_and_astro_have_their_own_checkers(plan: Planner) -> None:
             "src/routes/+page.svelte": "<p>",
         }
     )
-    assert checks(svelte) == [(("svelte-check", "--tsconfig", "./tsconfig.json"), ".", "tsconfig.json")]
+    assert checks(svelte) == [
+        (("svelte-check", "--tsconfig", "./tsconfig.json"), ".", "tsconfig.json")
+    ]
     assert svelte.typechecks[0].source == "package.json:scripts.check"
 
 
