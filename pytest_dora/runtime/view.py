@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pytest_dora.model.base import utc_now
 from pytest_dora.model.plan import Plan
 from pytest_dora.model.result import Timing
-from pytest_dora.model.base import utc_now
 from pytest_dora.runtime import environment
 from pytest_dora.runtime.egress import Ledger
 from pytest_dora.runtime.engine import Engine

@@ -108,7 +108,7 @@ def _system(spec: SandboxSpec, etc: Path, sized: bool) -> Iterator[str]:
     for made in sorted(etc.iterdir()):
         yield from ("--ro-bind", str(made), f"/etc/{made.name}")
     here = Path(__file__).parent
-    for name in ("supervisor.py", "landlock.py"):
+    for name in ("supervisor.py", "landlock.py", "procfs.py"):
         if (here / name).exists():
             yield from ("--ro-bind", str(here / name), f"/dora/{name}")
 

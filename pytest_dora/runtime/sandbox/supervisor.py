@@ -32,11 +32,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from pytest_dora.runtime.sandbox.landlock import Confinement
+    from pytest_dora.runtime.sandbox.procfs import (
+        descendants,
+        is_zombie,
+        listening_sockets,
+        memory_of,
+        socket_inodes,
+    )
+
     Message = dict[str, Any]
     Answer = tuple[dict[str, Any], list[socket.socket]]
 
+if not TYPE_CHECKING:  # inside, the package is not there; these files lie beside this one
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    from landlock import Confinement
+    from procfs import descendants, is_zombie, listening_sockets, memory_of, socket_inodes
+
 MEMORY_INTERVAL = 0.2
-PAGE = os.sysconf("SC_PAGE_SIZE")
 PR_CAPBSET_DROP = 24
 CAPABILITY_VERSION = 0x20080522
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -57,9 +70,6 @@ class Supervisor:
         self.libc = ctypes.CDLL(None, use_errno=True)
         self.confine = None
         if config.get("landlock"):
-            sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-            from landlock import Confinement  # type: ignore[import-not-found]
-
             self.confine = Confinement(config["landlock"])
 
     # --- the loop -------------------------------------------------------------------------
@@ -329,7 +339,7 @@ def unshare_network(libc: ctypes.CDLL) -> bool:
 
 
 def execute(argv: list[str], env: dict[str, str]) -> None:
-    """exec with the PATH of ``env``; os.execvpe would import modules we cannot read any more."""
+    """Exec with the PATH of ``env``; os.execvpe would import modules we cannot read any more."""
     name = argv[0]
     places = [name] if "/" in name else [
         os.path.join(folder, name) for folder in env.get("PATH", "/usr/bin:/bin").split(":")
@@ -343,92 +353,6 @@ def execute(argv: list[str], env: dict[str, str]) -> None:
         except PermissionError as error:
             refused = error
     raise refused
-
-
-def listening_sockets() -> list[Message]:
-    """Every listening TCP socket of this network namespace."""
-    found: list[Message] = []
-    for path, width in (("/proc/self/net/tcp", 8), ("/proc/self/net/tcp6", 32)):
-        try:
-            with open(path) as table:
-                rows = table.read().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            fields = row.split()
-            if fields[3] == "0A":
-                address, _, port = fields[1].partition(":")
-                found.append({
-                    "address": decode_address(address, width),
-                    "port": int(port, 16),
-                    "inode": int(fields[9]),
-                    "pid": 0,
-                })
-    return found
-
-
-def decode_address(text: str, width: int) -> str:
-    raw = b"".join(bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, width, 8))
-    return socket.inet_ntop(socket.AF_INET if width == 8 else socket.AF_INET6, raw)
-
-
-def socket_inodes(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        names = os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return found
-    for name in names:
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/{name}")
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            found.append(int(target[8:-1]))
-    return found
-
-
-def memory_of(pids: list[int]) -> int:
-    """Bytes of private resident memory (shared file pages count for nobody)."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/statm") as statm:
-                fields = statm.read().split()
-        except (OSError, ProcessLookupError):
-            continue
-        if len(fields) > 2:
-            total += max(0, int(fields[1]) - int(fields[2])) * PAGE
-    return total
-
-
-def stat_fields(pid: int | str) -> list[str]:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def is_zombie(pid: int) -> bool:
-    fields = stat_fields(pid)
-    return not fields or fields[0] == "Z"
-
-
-def descendants(root: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            fields = stat_fields(name)
-            if fields:
-                children.setdefault(int(fields[1]), []).append(int(name))
-    found: list[int] = []
-    queue = [root]
-    while queue:
-        for child in children.get(queue.pop(), []):
-            found.append(child)
-            queue.append(child)
-    return found
 
 
 def main() -> None:
