@@ -24,8 +24,8 @@ _NO_TESTS = re.compile(
     re.IGNORECASE,
 )
 _NOT_INSTALLED = re.compile(
-    r"(?:sh: \d+: |sh: |bash: )?(?:line \d+: )?[\w./@-]+: (?:command )?not found"
-    r"|No module named '?(?:pytest|django)'?$|No such file or directory$",
+    r"^(?:/bin/)?(?:sh|bash)(?:: line)?: \d+: \S+: (?:command )?not found$"
+    r"|No module named '?(?:pytest|django)'?$|^error: Script not found|^error: command not found: ",
     re.IGNORECASE | re.MULTILINE,
 )
 _PYTEST_NO_TESTS = 5

@@ -79,7 +79,7 @@ def _not_built(tally: Tally, data: bytes) -> None:
     text = plain.decode("utf-8", "replace")
     said = _COMPILER.search(text)
     for package in dict.fromkeys(_NOT_BUILT.findall(text)):
-        tally.break_(package, said[1] if said else "it does not compile")
+        tally.break_(package, said[1] if said else "")
 
 
 def _judge(

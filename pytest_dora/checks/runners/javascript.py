@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,12 @@ from pytest_dora.checks.tree import installed
 _ENV = {"CI": "true", "FORCE_COLOR": "0"}
 _SUMMARY = "coverage/coverage-summary.json"
 _BUN_TOTALS = re.compile(r"^ *(\d{1,9}) (pass|fail|skip|todo|error)s?$", re.MULTILINE)
+_BUN_UNHANDLED = re.compile(
+    r"(?:^(?P<file>\S{1,300}\.[cm]?[jt]sx?):\n\n)?^# Unhandled error between tests\n-+\n"
+    r"(?P<body>.{0,4000}?)\n-{5,}$",
+    re.MULTILINE | re.DOTALL,
+)
+_BUN_ERROR = re.compile(r"^(?:\w*Error|error): .*$", re.MULTILINE)
 
 
 def bun(bench: Bench) -> Instrumented:
@@ -49,19 +56,24 @@ def bun(bench: Bench) -> Instrumented:
 
 def _bun_counts(bench: Bench, output: str) -> Counts | None:
     """The report, and from the text the files that could not be loaded, which it leaves out."""
-    counts = read_report(bench, "junit.xml", parse_junit)
+    return with_unhandled(read_report(bench, "junit.xml", parse_junit), output)
+
+
+def with_unhandled(counts: Counts | None, output: str) -> Counts | None:
+    """Counts with the errors outside of any test that bun prints and does not report."""
     said = {kind: int(number) for number, kind in _BUN_TOTALS.findall(output[-2000:])}
     if not said.get("error"):
         return counts
     tally = Tally()
+    for part in _BUN_UNHANDLED.finditer(output):
+        error = _BUN_ERROR.search(part["body"])
+        tally.break_(part["file"] or "a test file", error[0] if error else part["body"])
     base = counts or Counts()
-    for line in output.splitlines():
-        if line.startswith("error: "):
-            tally.break_("a test file", line)
-            break
-    broken = max(1, min(said["error"], 10_000))
-    failures = (*base.failures, *tally.failures)
-    return Counts(base.passed, base.failed, base.skipped, broken, failures)
+    return replace(
+        base,
+        broken=max(1, min(said["error"], 10_000)),
+        failures=(*base.failures, *tally.failures),
+    )
 
 
 def vitest(bench: Bench) -> Instrumented:

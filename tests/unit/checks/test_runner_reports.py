@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from pytest_dora.checks.runners.base import Counts
 from pytest_dora.checks.runners.command import parse_text
 from pytest_dora.checks.runners.go import parse_go_events
-from pytest_dora.checks.runners.javascript import local, parse_jest_json, parse_mocha_json
+from pytest_dora.checks.runners.javascript import (
+    local,
+    parse_jest_json,
+    parse_mocha_json,
+    with_unhandled,
+)
 from pytest_dora.checks.runners.node import parse_tap
 from pytest_dora.checks.runners.python import invocation, parse_recorded
 
@@ -85,6 +90,21 @@ def test_mocha_counts_its_lists() -> None:
     assert numbers(counts) == (1, 1, 1, 0)
     assert counts is not None
     assert str(counts.failures[0].message) == "1 == 2"
+
+
+def test_bun_errors_between_tests_are_taken_from_its_text() -> None:
+    output = (
+        "error: User not found\n(pass) caught it\n\nsrc/b.test.ts:\n\n"
+        "# Unhandled error between tests\n-------------------------------\n"
+        "1 | import './nope'\nerror: Cannot find module './nope'\n"
+        "-------------------------------\n\n 1 pass\n 1 fail\n 1 error\nRan 2 tests\n"
+    )
+    counts = with_unhandled(Counts(passed=1), output)
+    assert numbers(counts) == (1, 0, 0, 1)
+    assert counts is not None
+    assert counts.failures[0].name == "src/b.test.ts"
+    assert counts.failures[0].message == "error: Cannot find module './nope'"
+    assert with_unhandled(None, " 3 pass\n 0 fail\n") is None
 
 
 def go_stream(*events: tuple[str, str, str]) -> bytes:
