@@ -1,4 +1,4 @@
-"""Does a clean copy install and build, and does its entry module import?"""
+"""The build check: a clean copy installs and builds, and its entry module imports."""
 
 from __future__ import annotations
 
@@ -36,10 +36,8 @@ os._exit(0 if answer["error"] is None else 1)
 
 def check_build(session: AppSession) -> CheckResult:
     """Install, build, import. Raises StageFailed when a stage is not reached."""
-    findings: list[Finding] = []
     plan = session.plan
-    for error in plan.errors:
-        findings.append(_broken_manifest(error))
+    findings = [_broken_manifest(error) for error in plan.errors]
     try:
         view = session.built()
     except StageFailed as failure:

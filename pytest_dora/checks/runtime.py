@@ -1,4 +1,4 @@
-"""Does the app start from what it declares alone, answer HTTP, and stay alive?"""
+"""The runtime check: the app starts from what it declares, answers HTTP and stays alive."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _health(app: RunningApp, plan: Plan) -> Finding:
         tier="dynamic",
         message="no health endpoint that differs from a fallback page",
         remediation=Remediation(
-            effort="low", text="Serve GET /health with JSON such as {\"status\": \"ok\"}."
+            effort="low", text='Serve GET /health with JSON such as {"status": "ok"}.'
         ),
     )
 

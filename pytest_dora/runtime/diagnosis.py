@@ -162,12 +162,12 @@ def missing_variable(output: str, known: Iterable[str] = ()) -> str | None:
             name: str = found["name"]
             line = _line_around(output, found.start("name"))
             if not _NO_VARIABLE.match(name) and not _REASSURING.search(line):
-                return name.upper()
+                return str(name.upper())
     names = set(known)
     for line in _complaints(output):
         for word in re.findall(r"\w+", line):
             if word in names:
-                return word
+                return str(word)
     return None
 
 

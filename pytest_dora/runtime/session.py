@@ -189,9 +189,9 @@ class AppSession:
         if isinstance(known, WorkspaceView | RunningApp):
             known.close()
         self.renew_services(stage)
-        if stage in (Stage.TESTS_WORKSPACE, Stage.BUILT) and isinstance(known, WorkspaceView):
-            if known.root != self.folder / "installed":
-                self.engine.discard(known.root)
+        root = known.root if isinstance(known, WorkspaceView) else None
+        if root is not None and root != self.folder / "installed":
+            self.engine.discard(root)
 
     def close(self, failed: bool = False) -> None:
         """End everything of this app and remove its workspaces (``--dora-keep`` decides)."""

@@ -88,7 +88,8 @@ class Process:
         if self.poll() is None:
             self._sandbox.signal(self.name, number)
 
-    def _end(self, status: int, cpu: float) -> None:
+    def end(self, status: int, cpu: float) -> None:
+        """Called by the sandbox when the program has ended."""
         self._status, self.cpu_seconds = status, cpu
         self._ended.set()
 
@@ -338,13 +339,13 @@ class Sandbox:
             case "exit":
                 process = self._processes.pop(message["name"], None)
                 if process is not None:
-                    process._end(message["status"], message["cpu"])
+                    process.end(message["status"], message["cpu"])
             case "killed":
                 self.killed_for = message["cause"]
             case "lost":
                 self._ready.put(False)
                 for process in list(self._processes.values()):
-                    process._end(-signal.SIGKILL, 0.0)
+                    process.end(-signal.SIGKILL, 0.0)
 
     def _request(self, op: str, descriptors: Sequence[int] = (), **values: Any) -> Message:
         if self._channel is None:
@@ -360,9 +361,9 @@ class Sandbox:
         """End everything without waiting for anybody."""
         if self._channel is not None:
             self._channel.close()
-        if self._launcher is not None and self._launcher.poll() is None:
-            if self.tier is Tier.BUBBLEWRAP:
-                self._launcher.kill()
+        running = self._launcher is not None and self._launcher.poll() is None
+        if self._launcher is not None and running and self.tier is Tier.BUBBLEWRAP:
+            self._launcher.kill()
 
     def close(self) -> None:
         """End every process, wait for the launcher, remove what was made. Idempotent."""

@@ -179,7 +179,7 @@ class Supervisor:
             execute(request["argv"], request["env"])
         except OSError as error:
             os.write(error_write, f"{error.errno}:{error.strerror}: {error.filename}".encode())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a child never returns
             os.write(error_write, f"{errno.EINVAL}:{error!r}".encode())
         os._exit(127)
 
@@ -347,7 +347,7 @@ def execute(argv: list[str], env: dict[str, str]) -> None:
     refused: OSError = FileNotFoundError(errno.ENOENT, "No such file or directory", name)
     for place in places:
         try:
-            os.execve(place, argv, env)
+            os.execve(place, argv, env)  # noqa: S606 - there is no shell to want here
         except (FileNotFoundError, NotADirectoryError):
             continue
         except PermissionError as error:
