@@ -9,11 +9,13 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
 from typing import Any
 
 _CHUNK = 64 * 1024
 _CONNECTIONS = 512
+_DIALLERS = 16
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing sends a reset
 
@@ -49,6 +51,7 @@ class Relay:
         self._acceptors: set[asyncio.Task[None]] = set()
         self._sockets: set[socket.socket] = set()
         self._closed = False
+        self._pool = ThreadPoolExecutor(_DIALLERS, thread_name_prefix="dora-relay-dial")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="dora-relay", daemon=True)
         self._thread.start()
@@ -80,7 +83,7 @@ class Relay:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._pool.shutdown(wait=False, cancel_futures=True)
         self._loop.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -114,16 +117,14 @@ class Relay:
         self._sockets.add(client)
         try:
             await self._passing.wait()
-            server = await self._loop.run_in_executor(None, self._connect)
+            server = await self._other_end()
             ends.append(server)
             self._sockets.add(server)
             for end in ends:
                 end.setblocking(False)
                 with contextlib.suppress(OSError):  # not a TCP socket
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.gather(
-                self._pump(client, server), self._pump(server, client, self._hop)
-            )
+            await asyncio.gather(self._pump(client, server), self._pump(server, client, self._hop))
         except (OSError, asyncio.CancelledError):
             for end in ends:
                 _reset(end)
@@ -132,9 +133,15 @@ class Relay:
                 self._sockets.discard(end)
                 end.close()
 
-    async def _pump(
-        self, source: socket.socket, target: socket.socket, hop: float = 0.0
-    ) -> None:
+    async def _other_end(self) -> socket.socket:
+        dialling = self._pool.submit(self._connect)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(dialling))
+        except asyncio.CancelledError:  # it may yet succeed, and nobody would close it
+            dialling.add_done_callback(_close_result)
+            raise
+
+    async def _pump(self, source: socket.socket, target: socket.socket, hop: float = 0.0) -> None:
         while data := await self._loop.sock_recv(source, _CHUNK):
             if hop:
                 await asyncio.sleep(hop)
@@ -169,6 +176,11 @@ class Relay:
         await self._cancel(self._acceptors)
         await self._cancel(self._pairs)
         self._loop.stop()
+
+
+def _close_result(dialling: Future[socket.socket]) -> None:
+    if not dialling.cancelled() and dialling.exception() is None:
+        dialling.result().close()
 
 
 def _reset(end: socket.socket) -> None:

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ __all__ = ["Database", "PostgresServer", "Statement", "find_postgres"]
 
 _MARK_SECONDS = 5.0
 _MARK_POLL_SECONDS = 0.005
+_OWNERS_SCHEMA = 15
+"""Before, the administrator owned the schema that apps like to drop and make anew."""
 _QUIET = "SET log_statement = 'none'"
 
 
@@ -60,25 +63,37 @@ class PostgresServer:
         self._tier = tier
         self._lock = threading.RLock()
         self._backend: _Backend | None = None
+        self._dropping = ThreadPoolExecutor(1, thread_name_prefix="dora-pg-drop")
 
     def database(self, owner: str) -> Database:
         """A new, empty database. Raises ToolMissing when no server can be had here."""
         name = _name(owner)
         password = secrets.token_hex(16)
         with self._lock:
-            backend = self._ready()
             try:
-                backend.create(name, password)
-            except (ClusterFailed, SandboxLost) as error:
-                raise missing(ClusterFailed(str(error))) from error
+                backend = self._create(name, password)
+            except (ClusterFailed, SandboxUnavailable, SandboxLost) as error:
+                raise missing(error) from error
         sslmode = "disable" if self._url is None else "prefer"
         return Database(name, name, password, sslmode=sslmode, owner=owner, connect=backend.connect)
 
     def drop(self, database: Database) -> None:
-        """Throw a database and its role away; what is still connected is cut off."""
-        with self._lock, contextlib.suppress(ClusterFailed, SandboxLost):
-            if self._backend is not None:
-                self._backend.drop(database.name)
+        """Throw a database and its role away; what is still connected is cut off.
+
+        That takes a checkpoint, so it goes on when this returns; ``settle`` waits for it.
+        """
+        with self._lock:
+            self._dropping.submit(self._drop, self._backend, database.name)
+
+    def settle(self, timeout: float = 60.0) -> None:
+        """Wait until everything that was dropped is gone. Raises TimeoutError."""
+        self._dropping.submit(lambda: None).result(timeout)
+
+    @staticmethod
+    def _drop(backend: _Backend | None, name: str) -> None:
+        if backend is not None:
+            with contextlib.suppress(ClusterFailed, SandboxLost):
+                backend.drop(name)
 
     def statements(
         self, database: Database, since: datetime | None = None
@@ -106,29 +121,31 @@ class PostgresServer:
             )
 
     def close(self) -> None:
+        """End our server with all its data; on a named one wait until our databases are gone."""
         with self._lock:
+            ours = isinstance(self._backend, _Local)
+            if not ours:
+                self._dropping.shutdown()
             if self._backend is not None:
                 self._backend.close()
                 self._backend = None
+            self._dropping.shutdown(cancel_futures=ours)
 
-    def _ready(self) -> _Backend:
+    def _create(self, name: str, password: str) -> _Backend:
         if self._backend is None:
-            if self._url is not None:
-                self._backend = ExternalServer(self._url)
-            else:
-                installation = find_installation()
-                try:
-                    self._backend = _Local(
-                        Cluster(installation, self._cache, self._run_dir, self._tier)
-                    )
-                except (ClusterFailed, SandboxUnavailable, SandboxLost) as error:
-                    raise missing(ClusterFailed(str(error))) from error
-        elif isinstance(self._backend, _Local) and not self._backend.cluster.alive:
-            try:
-                self._backend.cluster.restart()
-            except (ClusterFailed, SandboxUnavailable, SandboxLost) as error:
-                raise missing(ClusterFailed(str(error))) from error
+            self._backend = ExternalServer(self._url) if self._url else self._start()
+        try:
+            self._backend.create(name, password)
+        except (ClusterFailed, SandboxLost):
+            # killed for its memory, or by another app's doing: the data is still there
+            if not isinstance(self._backend, _Local) or self._backend.cluster.is_alive(0.5):
+                raise
+            self._backend.cluster.restart()
+            self._backend.create(name, password)
         return self._backend
+
+    def _start(self) -> _Local:
+        return _Local(Cluster(find_installation(), self._cache, self._run_dir, self._tier))
 
 
 def _name(owner: str) -> str:
@@ -149,9 +166,10 @@ class _Local:
 
     def create(self, name: str, password: str) -> None:
         self._log.watch(name)
-        self.cluster.sql(_QUIET, *create_statements(name, password))
-        # before 15 the administrator owns the schema that apps like to drop and make anew
-        self.cluster.sql(f'ALTER SCHEMA public OWNER TO "{name}"', database=name)
+        statements = [_QUIET, *create_statements(name, password)]
+        if self.cluster.major < _OWNERS_SCHEMA:
+            statements += [f'\\connect "{name}"', f'ALTER SCHEMA public OWNER TO "{name}"']
+        self.cluster.sql(*statements)
 
     def drop(self, name: str) -> None:
         self._log.forget(name)

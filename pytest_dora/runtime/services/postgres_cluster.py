@@ -79,12 +79,16 @@ class Cluster:
             raise
 
     @property
+    def major(self) -> int:
+        return self._installation.major
+
+    @property
     def log_folder(self) -> Path:
         return self._data / "log"
 
-    @property
-    def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+    def is_alive(self, patience: float = 0.0) -> bool:
+        """Whether the server runs; news of its end may take ``patience`` seconds to arrive."""
+        return self._process is not None and self._process.wait(patience) is None
 
     def connect(self) -> socket.socket:
         """A connection to the server, as from its own loopback. Raises OSError."""
@@ -144,7 +148,10 @@ class Cluster:
         self._sandbox = self._open([self._folder])
         argv = [str(self._installation.bin_dir / "postgres"), "-D", str(self._data)]
         argv += ["-k", self._sockets, "-p", str(self.port), "-h", "127.0.0.1"]
-        self._process = self._sandbox.spawn(argv, cwd=str(self._data))
+        try:
+            self._process = self._sandbox.spawn(argv, cwd=str(self._data))
+        except OSError as error:
+            raise ClusterFailed(f"the database server does not start: {error}") from error
         deadline = time.monotonic() + _START_SECONDS
         state = self._data / "postmaster.pid"
         while not _is_ready(state):
@@ -242,6 +249,6 @@ def _free_port() -> int:
         return port
 
 
-def missing(error: ClusterFailed) -> ToolMissing:
+def missing(error: Exception) -> ToolMissing:
     """A server that does not start is a lack of this machine, never an app's fault."""
     return ToolMissing("postgresql", str(error), "give a server with --dora-postgres URL")

@@ -47,6 +47,7 @@ def installations(environ: Mapping[str, str] | None = None) -> Iterator[Installa
         if version is not None:
             programs = [(folder / name).resolve() for name in _PROGRAMS]
             mounts = {mount for program in programs for mount in host.mounts_for(program)}
+            mounts.update(_wheel_libraries(folder))
             yield Installation(folder, version[1], tuple(sorted(mounts)))
 
 
@@ -68,6 +69,14 @@ def _folders(host: Host) -> Iterator[Path]:
         found = importlib.util.find_spec(name)
         for folder in (found and found.submodule_search_locations) or ():
             yield Path(folder, "pginstall", "bin")
+
+
+def _wheel_libraries(bin_dir: Path) -> Iterator[Path]:
+    """The libraries of a wheel lie in a folder beside its package: ``pgserver.libs``."""
+    package = bin_dir.parent.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        yield libraries
 
 
 def _major(folder: Path) -> int:
