@@ -1,17 +1,16 @@
-import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
-import { after, before, test } from "node:test";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { app } from "../src/app.js";
 
 const server = app.listen(0, "127.0.0.1");
 let base: string;
 
-before(async () => {
+beforeAll(async () => {
   if (!server.listening) await new Promise((resolve) => server.once("listening", resolve));
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
 
-after(() => server.close());
+afterAll(() => void server.close());
 
 function post(path: string, body: unknown) {
   return fetch(base + path, {
@@ -23,12 +22,12 @@ function post(path: string, body: unknown) {
 
 test("a todo with a due date is listed with the days left", async () => {
   const created = await post("/api/todos", { title: "milk", dueDate: "2099-01-01" });
-  assert.equal(created.status, 201);
+  expect(created.status).toBe(201);
   const [todo] = await (await fetch(`${base}/api/todos`)).json();
-  assert.equal(todo.title, "milk");
-  assert.ok(todo.daysLeft > 0);
+  expect(todo.title).toBe("milk");
+  expect(todo.daysLeft).toBeGreaterThan(0);
 });
 
 test("a todo without a title is refused", async () => {
-  assert.equal((await post("/api/todos", {})).status, 400);
+  expect((await post("/api/todos", {})).status).toBe(400);
 });
