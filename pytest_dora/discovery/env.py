@@ -14,7 +14,7 @@ SOURCE_ENDINGS = (
     ".py", ".ts", ".tsx", ".js", ".jsx", ".mjs", ".cjs", ".mts", ".cts", ".go", ".php", ".vue",
     ".svelte", ".astro", ".prisma",
 )  # fmt: skip
-EXAMPLE_FILES = (".env.example", ".env.sample", ".env.template", "env.example", ".env.dist", ".env")
+EXAMPLE_FILES = (".env.example", ".env.sample", ".env.template", "env.example", ".env.dist")
 MAX_SOURCE_FILES = 1_500
 MAX_TOTAL_BYTES = 12_000_000
 

@@ -171,6 +171,8 @@ def _artefact(
         return join(here, _OUTPUTS[program])
     if program == "nx":
         return next((one.output for one in nx.projects(tree, project)), None)
+    if program in ("esbuild", "tsup", "tsdown"):
+        return _bundle(tree, project, program, argv)
     if program == "tsc":
         config = next(
             (
@@ -183,6 +185,26 @@ def _artefact(
         path = join(here, config)
         return output_folder(tree, path) if path and "--noEmit" not in argv else None
     return None
+
+
+def _bundle(tree: Tree, project: NodeProject, program: str, argv: tuple[str, ...]) -> str | None:
+    """Where a bundler of libraries and servers writes."""
+    named = re.search(r"(?:^|\s)(?:--out-?dir|--outfile|-d)[= ](\S{1,200})", " ".join(argv))
+    if named:
+        return join(project.path, named[1])
+    config = next(
+        (
+            path
+            for path in tree.below(project.path)
+            if re.fullmatch(rf"{program}\.(?:\w+\.)?config\.\w+", path.rsplit("/", 1)[-1])
+        ),
+        None,
+    )
+    text = tree.source(config) if config else ""
+    literal = _OUT_DIR.search(text)
+    if literal:
+        return join(project.path, literal["path"])
+    return None if program == "esbuild" or "outDir" in text else join(project.path, "dist")
 
 
 def _is_placeholder(script: str) -> bool:

@@ -24,6 +24,14 @@ SERVER_LIBRARIES = (
     "@nestjs/core", "restify", "polka", "socket.io", "ws", "h3", "graphql-yoga", "apollo-server",
     "@apollo/server", "@databricks/appkit",
 )  # fmt: skip
+_PAGE_SERVERS = {
+    "next": ("next", "start", "-p", "{port}", "-H", "127.0.0.1"),
+    "nuxt": ("node", ".output/server/index.mjs"),
+    "@sveltejs/adapter-node": ("node", "build"),
+    "@remix-run/serve": ("remix-serve", "./build/server/index.js"),
+    "@react-router/serve": ("react-router-serve", "./build/server/index.js"),
+    "@astrojs/node": ("node", "dist/server/entry.mjs"),
+}
 _SERVES = re.compile(
     r"\.listen\(|createServer\(|createHTTPServer\(|\bserve\(|Bun\.serve\(|Deno\.serve\(|createApp\(\{"
 )
@@ -57,24 +65,13 @@ def framework_starts(
     for project in projects:
         if project.members and not project.has("next", "vite", *SERVER_LIBRARIES):
             continue
-        if project.has("next"):
-            yield from _next(tree, project)
+        pages = _page_command(tree, project)
+        if pages is not None:
+            yield _start(project, pages, f"{project.file}:{_page_framework(project)}")
+        elif project.has("next"):
+            yield static.start(at(project.path, "out"), f"{project.file}:next", fallback="404.html")
         elif built := nx.projects(tree, project):
             yield from _nx(project, built, clients=clients)
-        elif project.has("nuxt"):
-            yield _start(project, ("node", ".output/server/index.mjs"), f"{project.file}:nuxt")
-        elif project.has("@sveltejs/adapter-node"):
-            yield _start(project, ("node", "build"), f"{project.file}:@sveltejs/adapter-node")
-        elif project.has("@remix-run/serve"):
-            argv = ("remix-serve", "./build/server/index.js")
-            yield _start(project, argv, f"{project.file}:@remix-run/serve")
-        elif project.has("@react-router/serve"):
-            argv = ("react-router-serve", "./build/server/index.js")
-            yield _start(project, argv, f"{project.file}:@react-router/serve")
-        elif project.has("@astrojs/node"):
-            yield _start(
-                project, ("node", "dist/server/entry.mjs"), f"{project.file}:@astrojs/node"
-            )
         else:
             server = server_command(tree, project)
             if server is not None:
@@ -152,6 +149,34 @@ def server_file(tree: Tree, project: NodeProject) -> str | None:
     return None
 
 
+def page_server(tree: Tree, project: NodeProject) -> Process | None:
+    """The process of a framework that serves pages by a server of its own (Next and its like)."""
+    command = _page_command(tree, project)
+    if command is None:
+        return None
+    source = f"{project.file}:{_page_framework(project)}"
+    return Process(
+        name="pages", argv=command, cwd=project.path, package=project.package, source=source
+    )
+
+
+def serves(tree: Tree, project: NodeProject) -> bool:
+    """Whether the project has a server, of its own or of its framework."""
+    return bool(server_command(tree, project) or _page_command(tree, project))
+
+
+def bare_server(tree: Tree) -> str | None:
+    """A script for Node that opens a server, in a folder without a package.json."""
+    for name in ("server", "index", "app", "main"):
+        path = tree.first(".", f"{name}.js", f"{name}.mjs", f"{name}.cjs")
+        text = tree.source(path) if path else ""
+        if re.search(r"createServer\(|\.listen\(", text) and re.search(
+            r"\brequire\(|^import ", text
+        ):
+            return path
+    return None
+
+
 def is_vite_client(tree: Tree, project: NodeProject) -> bool:
     """Whether vite builds a page here and not only a library or a server."""
     if tree.first(project.path, "index.html", "client/index.html", "frontend/index.html"):
@@ -224,15 +249,18 @@ def _nx(
             yield static.start(one.output, one.file, fallback="index.html")
 
 
-def _next(tree: Tree, project: NodeProject) -> Iterator[StartPlan]:
+def _page_framework(project: NodeProject) -> str | None:
+    return next((name for name in _PAGE_SERVERS if project.has(name)), None)
+
+
+def _page_command(tree: Tree, project: NodeProject) -> tuple[str, ...] | None:
+    """How the framework serves its pages in production; None when they are files only."""
+    name = _page_framework(project)
     config = tree.first(project.path, *(f"next.config.{end}" for end in CONFIG_ENDINGS))
-    text = tree.source(config) if config else ""
-    if re.search(r"output\s*:\s*[\"']export[\"']", text):
-        root = at(project.path, "out")
-        yield static.start(root, f"{config}:output", fallback="404.html")
-        return
-    argv = ("next", "start", "-p", "{port}", "-H", "127.0.0.1")
-    yield _start(project, argv, f"{project.file}:next")
+    exported = re.compile(r"output\s*:\s*[\"']export[\"']")
+    if name is None or (name == "next" and config and exported.search(tree.source(config))):
+        return None
+    return _PAGE_SERVERS[name]
 
 
 def _vite_flags(project: NodeProject) -> tuple[str, ...]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from posixpath import basename
 
 from pytest_dora.discovery.files import Tree
-from pytest_dora.discovery.node import NodeProject, expand_script
-from pytest_dora.discovery.shell import Command, commands
+from pytest_dora.discovery.node import NodeProject, at, expand_script
+from pytest_dora.discovery.shell import Command, commands, shell_script
 from pytest_dora.model.plan import Manager, TestRunner, TestSuite
 
 MAX_FILES = 200
 PLACEHOLDER = "no test specified"
 
+_ONLY_GLOBS = re.compile(r"[\w\s./@:=,*?\[\]'\"-]{1,2000}")
 _TEST_FILE = re.compile(r"(?:.*[.\-_](?:test|spec)|test)\.[cm]?[jt]sx?")
 _BROWSER_FOLDER = re.compile(r"(?:^|/)(?:e2e|cypress|playwright|e2e-tests|wdio)/")
 _BROWSER_IMPORT = re.compile(
@@ -68,6 +71,7 @@ def _files(tree: Tree, project: NodeProject, others: Sequence[str]) -> tuple[str
         if not (_TEST_FILE.fullmatch(basename(path)) or in_folder):
             continue
         if _BROWSER_FOLDER.search(path) or _BROWSER_IMPORT.search(tree.source(path)[:20_000]):
+            tree.note(f"{path}: browser tests are not unit tests and are left out")
             continue
         found.append(path)
     return tuple(found[:MAX_FILES])
@@ -76,7 +80,7 @@ def _files(tree: Tree, project: NodeProject, others: Sequence[str]) -> tuple[str
 def _declared(
     tree: Tree, project: NodeProject, name: str, script: str, files: tuple[str, ...]
 ) -> Iterator[TestSuite]:
-    parts = list(_parts(project, script))
+    parts = list(_parts(tree, project, script))
     unit = [part for part in parts if part.runner is not None]
     browser = [part for part in parts if part.browser]
     other = [
@@ -129,13 +133,32 @@ def _undeclared(tree: Tree, project: NodeProject, files: tuple[str, ...]) -> Ite
         tree.note(f"{project.file}: {len(files)} test files and nothing that runs them")
 
 
-def _parts(project: NodeProject, script: str) -> Iterator[_Part]:
+def _parts(tree: Tree, project: NodeProject, script: str) -> Iterator[_Part]:
     for text, _ in expand_script(project, script):
         for command in commands(text):
-            plain = _plain(command)
+            plain = _plain(_with_globs(tree, project, command))
             runner = _runner(plain)
             browser = plain.program in _BROWSER_TOOLS or "playwright" in plain.text.split()
             yield _Part(_once(plain, runner), None if browser else runner, browser)
+
+
+def _with_globs(tree: Tree, project: NodeProject, command: Command) -> Command:
+    """A command that needs a shell only to find files, with the files that it finds."""
+    text = shell_script(command.argv)
+    if text is None or not _ONLY_GLOBS.fullmatch(text):
+        return command
+    words: list[str] = []
+    for raw in text.split():
+        quoted = raw[:1] in ("'", '"')
+        pattern = at(project.path, raw)
+        found = [
+            path if project.path == "." else path.removeprefix(f"{project.path}/")
+            for path in (() if quoted or not re.search(r"[*?\[]", raw) else tree.files)
+            if path.count("/") == pattern.count("/") and fnmatchcase(path, pattern)
+        ]
+        words.extend(found[:MAX_FILES] or [raw.strip("'\"")])
+    (inner,) = commands(shlex.join(words)) or (command,)
+    return Command(inner.argv, command.cwd, {**command.env, **inner.env}, command.background)
 
 
 def _plain(command: Command) -> Command:

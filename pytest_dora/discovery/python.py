@@ -85,6 +85,22 @@ def find(tree: Tree, *, leftovers: bool) -> tuple[tuple[Package, ...], tuple[Pyt
     return tuple(packages), tuple(projects)
 
 
+def without_manifest(tree: Tree) -> tuple[tuple[Package, ...], tuple[PythonProject, ...]]:
+    """A folder of Python files that names no dependencies: it may only use what Python has."""
+    file = tree.first(".", *(f"{name}.py" for name in ("main", "app", "server", "run", "wsgi")))
+    if file is None:
+        return (), ()
+    tree.note(f"{file}: a Python program without requirements.txt or pyproject.toml")
+    package = Package(
+        ecosystem=Ecosystem.PYTHON,
+        manager=Manager.PIP,
+        runtime_requires=_interpreter(tree, ".", {}),
+        source=file,
+    )
+    project = PythonProject(".", Manager.PIP, frozenset(), frozenset(), {}, ())
+    return (package,), (project,)
+
+
 def requirement_names(text: str) -> Iterator[str]:
     """Normal names of the distributions that a requirements file or list asks for."""
     for line in text.split("\n")[:5_000]:
@@ -152,6 +168,7 @@ def _read(tree: Tree, folder: str) -> tuple[Package, PythonProject]:
         if packaged and (build_backend or manager is Manager.PIP)
         else False,
         members=_members(tree, folder, uv),
+        extra_requirements=_pipfile(tree, folder) if source.endswith("Pipfile") else (),
         source=source,
     )
     project = PythonProject(
@@ -189,7 +206,7 @@ def _manager(
     pipfile = at(folder, "Pipfile")
     if tree.has(pipfile):
         tree.note(f"{pipfile}: installed by pip from its names, the Pipfile.lock is not read")
-        return Manager.PIP, None, (pipfile,), pipfile
+        return Manager.PIP, None, (), pipfile
     if project or pyproject.get("dependency-groups"):
         return Manager.UV if runs_uv else Manager.PIP, None, (file,), file
     setup = at(folder, "setup.py")
@@ -296,6 +313,21 @@ def _installs_project(
         and tree.has(at(folder, "setup.py"))
         and not _requirement_files(tree, folder)
     )
+
+
+def _pipfile(tree: Tree, folder: str) -> tuple[str, ...]:
+    """The packages of a Pipfile as requirements."""
+    found: list[str] = []
+    content = tree.toml(at(folder, "Pipfile"))
+    for kind in ("packages", "dev-packages"):
+        for name, wanted in table(content.get(kind)).items():
+            body = table(wanted)
+            version = string(wanted) or string(body.get("version")) or "*"
+            extras = ",".join(strings(body.get("extras")))
+            text = f"{name}{f'[{extras}]' if extras else ''}{'' if version == '*' else version}"
+            if re.fullmatch(r"[A-Za-z0-9][\w.\-]*(?:\[[\w,.\-]*\])?[\w.<>=!~,*+ ]*", text):
+                found.append(text)
+    return tuple(found[:200])
 
 
 def _members(tree: Tree, folder: str, uv: Mapping[str, Any]) -> tuple[str, ...]:

@@ -107,6 +107,10 @@ def framework_starts(
     """Ways to start the project by the rules of its framework, best first."""
     manage = at(project.path, "manage.py")
     if tree.has(manage) and "django" in tree.source(manage):
+        wsgi = next((path for path in tree.below(project.path) if path.endswith("/wsgi.py")), None)
+        if wsgi and project.has("gunicorn"):
+            _, module = module_of(tree, project.path, wsgi)
+            yield _start(("gunicorn", "--bind", "127.0.0.1:{port}", module), project, wsgi)
         yield _start(
             ("python", "manage.py", "runserver", "--noreload", "127.0.0.1:{port}"),
             project,
@@ -121,7 +125,7 @@ def framework_starts(
         if project.installs_project:
             yield _start((*runner, name), project, source)
     likely = [
-        one for one in found if _rank(one, project.path)[:2] == _rank(found[0], project.path)[:2]
+        one for one in found if _rank(one, project.path)[:3] == _rank(found[0], project.path)[:3]
     ]
     for application in likely[:3]:
         for argv, source in _commands(tree, project, application):
@@ -250,11 +254,9 @@ def _factory(path: str, text: str) -> Application | None:
 
 
 def _runs_itself(text: str) -> bool:
-    guard = _MAIN_GUARD.search(text)
-    return any(
-        (guard and match.start() > guard.start()) or not match[1]
-        for match in _RUN_CALL.finditer(text)
-    )
+    """A run call at the top, or one in a function of a file that is meant to be run."""
+    guarded = _MAIN_GUARD.search(text) is not None
+    return any(guarded or not match[1] for match in _RUN_CALL.finditer(text))
 
 
 def _runs_on_import(text: str) -> bool:

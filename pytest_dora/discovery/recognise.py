@@ -11,9 +11,12 @@ from pytest_dora.discovery import (
     compose,
     container,
     declared,
+    entry,
     env,
     go,
     health,
+    launch,
+    migrations,
     node,
     node_build,
     node_start,
@@ -27,6 +30,7 @@ from pytest_dora.discovery import (
     stack,
     static,
     tsconfig,
+    unsupported,
 )
 from pytest_dora.discovery.compose import Compose
 from pytest_dora.discovery.container import Image
@@ -40,6 +44,7 @@ from pytest_dora.model.plan import (
     EnvVar,
     Package,
     Plan,
+    Process,
     ServiceKind,
     ServiceNeed,
     StartPlan,
@@ -75,13 +80,15 @@ def plan_of(tree: Tree) -> Plan:
     for project in context.python:
         inner = [one for one in found.folders if one != project.path]
         found.applications[project.path] = python_code.applications(tree, project, inner)
-    starts = _distinct(_starts(found))
+    declarations, rules = list(_declared_starts(found)), list(_rules(found))
     sources = env.source_files(tree, _ignored(found))
     reads = env.reads(tree, sources)
     _declared_env(found)
     variables = env.variables(tree, reads, found.folders, found.env)
     needs = services.services(context, sources, reads, variables, found.compose)
     names = stack.names(context, found.applications)
+    rules = migrations.with_migrations(context, rules, needs)
+    starts = _distinct([*declarations, *rules])
     return Plan(
         stack=names,
         workdir=_workdir(found),
@@ -105,6 +112,9 @@ def _packages(tree: Tree) -> _Found:
     node_packages, node_projects = node.find(tree, leftovers=laravel)
     python_packages, python_projects = python.find(tree, leftovers=laravel)
     packages = (*php_packages, *node_packages, *python_packages, *go.packages(tree))
+    if not packages:
+        packages, python_projects = python.without_manifest(tree)
+    unsupported.note(tree, packages)
     return _Found(Context(tree, packages, node_projects, python_projects))
 
 
@@ -138,19 +148,32 @@ def _completed(package: Package, image: Image) -> Package:
     return package.model_copy(update=update) if update else package
 
 
-def _starts(found: _Found) -> Iterator[StartPlan]:
-    """Candidates, from what an operator declared to what a framework would do."""
-    context = found.context
-    yield from declared.dora_toml(context)
+def _declared_starts(found: _Found) -> Iterator[StartPlan]:
+    """What an operator declared: for the evaluator, a platform, an image."""
+    yield from declared.dora_toml(found.context)
     yield from _declared_in(found, ".")
+    if not _has_two_parts(found):
+        for folder in found.folders[1:]:
+            yield from _declared_in(found, folder)
+
+
+def _has_two_parts(found: _Found) -> bool:
+    """Whether a declaration in a folder starts only one of two parts."""
+    return next(combined.starts(found.context, found.applications), None) is not None
+
+
+def _rules(found: _Found) -> Iterator[StartPlan]:
+    """What scripts and frameworks would do, production before development."""
+    context = found.context
     yield from combined.starts(context, found.applications)
-    for folder in found.folders[1:]:
-        yield from _declared_in(found, folder)
+    if _has_two_parts(found):
+        for folder in found.folders[1:]:
+            yield from _declared_in(found, folder)
     for package in context.packages:
         if package.ecosystem is Ecosystem.PHP:
             yield from php.starts(context.tree, package)
     projects = node_start.ordered(context.node)
-    pages_only = [one for one in projects if node_start.server_command(context.tree, one) is None]
+    pages_only = [one for one in projects if not node_start.serves(context.tree, one)]
     python_serves = any(found.applications.values()) or any(
         context.tree.has(node.at(project.path, "manage.py")) for project in context.python
     )
@@ -169,6 +192,7 @@ def _starts(found: _Found) -> Iterator[StartPlan]:
     for package in context.packages:
         if package.ecosystem is Ecosystem.GO:
             yield from go.starts(context.tree, package)
+    yield from _bare_files(context)
     yield from _static(found)
     yield from node_start.dev_starts([one for one in projects if one in alone or not one.member])
 
@@ -206,12 +230,33 @@ def _python_starts(found: _Found) -> Iterator[StartPlan]:
         yield from python_code.framework_starts(found.context.tree, project, applications)
 
 
+def _bare_files(context: Context) -> Iterator[StartPlan]:
+    """A server in one file of a folder that has no manifest at all."""
+    if context.packages:
+        return
+    node_file = node_start.bare_server(context.tree)
+    php_file = context.tree.first(".", "index.php", "public/index.php")
+    if node_file:
+        yield launch.assemble(
+            [Process(name="web", argv=("node", node_file), source=node_file)], (), node_file, None
+        )
+    elif php_file:
+        folder = php_file.rpartition("/")[0] or "."
+        argv = ("php", "-S", "127.0.0.1:{port}", "-t", folder)
+        process = Process(name="web", argv=argv, source=php_file)
+        yield launch.assemble([process], (), php_file, None)
+
+
 def _static(found: _Found) -> Iterator[StartPlan]:
     """Plain files, when nothing else is there that could serve."""
     context = found.context
     if any(package.ecosystem is not Ecosystem.NODE for package in context.packages):
         return
+    if not context.packages and next(_bare_files(context), None):
+        return
     if any(project.has("vite", "next", "react-scripts", "astro") for project in context.node):
+        return
+    if any(node_start.server_command(context.tree, project) for project in context.node):
         return
     folder = static.site_folder(context.tree)
     if folder is not None:
@@ -278,7 +323,7 @@ def _entry_modules(found: _Found, starts: Sequence[StartPlan]) -> tuple[EntryMod
     for project in context.python:
         applications = found.applications[project.path]
         for start in starts[:1]:
-            modules.extend(combined.entry_of_start(context, project, start, applications))
+            modules.extend(entry.entry_of_start(context, project, start, applications))
     if not modules:
         for project in context.python:
             applications = found.applications[project.path]

@@ -96,7 +96,7 @@ def test_express_and_vite_in_one_package(plan: Planner) -> None:
     assert found.starts[0].source == ".replit:deployment.run"
     assert found.starts[0].port == 5000
     assert ("node", "dist/index.js") in [start.processes[0].argv for start in found.starts]
-    assert found.builds[0].artefacts == ("dist/public",)
+    assert found.builds[0].artefacts == ("dist/public", "dist")
     assert found.typechecks[0].argv == ("tsc", "--noEmit", "-p", "tsconfig.json")
     assert found.typechecks[0].source == "package.json:scripts.check"
     assert PREVIEW not in [start.processes[0].argv for start in found.starts]
@@ -258,7 +258,7 @@ def test_nx_builds_its_projects_and_runs_what_it_built(plan: Planner) -> None:
     assert [step.config for step in found.typechecks] == ["tsconfig.app.json"]
 
 
-def test_trpc_and_vite_in_a_bun_workspace_start_as_their_image_does(plan: Planner) -> None:
+def test_trpc_and_vite_in_a_bun_workspace_stand_behind_one_door(plan: Planner) -> None:
     found = plan(
         {
             "package.json": {
@@ -288,8 +288,12 @@ def test_trpc_and_vite_in_a_bun_workspace_start_as_their_image_does(plan: Planne
     assert [(suite.argv, suite.cwd, suite.files) for suite in found.tests] == [
         (("bun", "test"), "server", ("server/src/a.test.ts",))
     ]
-    assert commands(found.starts[0]) == [("bun", "run", "src/index.ts")]
-    assert found.starts[0].processes[0].cwd == "server"
+    server, client = found.starts[0].processes
+    assert (server.argv, server.cwd) == (("bun", "run", "src/index.ts"), "server")
+    assert server.env == {"PORT": "2022"}
+    assert client.site is not None
+    assert client.site.root == "web/dist"
+    assert [start.processes[0].argv for start in found.starts].count(PREVIEW) == 0
 
 
 def test_laravel_is_the_app_and_a_leftover_server_is_not(plan: Planner) -> None:
@@ -515,8 +519,10 @@ def test_turborepo_with_an_api_and_a_web_app(plan: Planner) -> None:
     )
     assert found.packages[0].members == ("apps/api", "apps/web", "packages/db")
     assert built(found) == [(("pnpm", "run", "build"), ".")]
-    assert commands(found.starts[0])[0] == ("pnpm", "run", "start")
-    assert found.starts[0].processes[0].cwd == "apps/api"
+    api, web = found.starts[0].processes
+    assert (api.argv, api.cwd) == (("pnpm", "run", "start"), "apps/api")
+    assert web.site is not None
+    assert [route.upstream_port for route in web.site.routes] == [3001]
     assert [(one.argv, one.cwd) for one in found.tests] == [(("vitest", "run"), "apps/api")]
 
 
@@ -696,7 +702,78 @@ def test_a_monorepo_of_go_and_react(plan: Planner) -> None:
         }
     )
     assert [step.argv[0] for step in found.builds] == ["npm", "go"]
-    assert commands(found.starts[0]) == [("./bin/shop",)]
+    server, web = found.starts[0].processes
+    assert server.argv == ("./bin/shop",)
+    assert web.site is not None
+    assert web.site.routes[0].upstream_port == 8080
+
+
+def test_pages_of_next_call_an_api_in_python(plan: Planner) -> None:
+    found = plan(
+        {
+            "backend/requirements.txt": "fastapi\nuvicorn",
+            "backend/main.py": FASTAPI,
+            "frontend/package.json": {
+                "scripts": {"dev": "next dev", "build": "next build", "start": "next start"},
+                "dependencies": {"next": "15"},
+            },
+            "frontend/lib/api.ts": "const API = process.env.NEXT_PUBLIC_API || 'http://localhost:8010'",
+        }
+    )
+    pages, server = found.starts[0].processes
+    assert pages.argv == ("next", "start", "-p", "{port}", "-H", "127.0.0.1")
+    assert (server.argv[-1], server.env) == ("8010", {"PORT": "8010"})
+    assert found.starts[0].port == 3000
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"requirements.txt": "Django", "manage.py": "import django"}, ("python", "manage.py", "migrate", "--noinput")),
+        ({"requirements.txt": "fastapi\nalembic", "main.py": FASTAPI, "alembic.ini": "[alembic]"}, ("alembic", "upgrade", "head")),
+        (
+            {"requirements.txt": "flask\nFlask-Migrate", "app.py": "from flask import Flask\napp = Flask(__name__)", "migrations/env.py": ""},
+            ("flask", "--app", "app.py", "db", "upgrade"),
+        ),
+        (
+            {
+                "package.json": {"scripts": {"start": "node a.js", "db:push": "drizzle-kit push"}, "dependencies": {"pg": "8", "express": "4"}},
+                "a.js": "app.listen(1); connect(process.env.DATABASE_URL)",
+            },
+            ("npm", "run", "db:push"),
+        ),
+        (
+            {
+                "package.json": {"scripts": {"start": "node a.js", "db:migrate": "prisma migrate dev"}, "dependencies": {"@prisma/client": "6", "express": "4"}},
+                "prisma/schema.prisma": 'datasource db {\n provider = "postgresql"\n url = env("DATABASE_URL")\n}',
+                "prisma/migrations/1/migration.sql": "",
+            },
+            ("prisma", "migrate", "deploy"),
+        ),
+    ],
+)  # fmt: skip
+def test_an_empty_database_is_migrated_before_a_start_that_nobody_declared(
+    plan: Planner, files: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    found = plan(files)
+    assert [step.argv for step in found.starts[0].prepare] == [expected]
+    assert found.starts[1].prepare == ()
+    assert commands(found.starts[0]) == commands(found.starts[1])
+
+
+def test_what_is_declared_or_migrates_by_itself_is_left_as_it_is(plan: Planner) -> None:
+    found = plan(
+        {
+            "package.json": {
+                "scripts": {"start": "node a.js", "prestart": "npm run db:push", "db:push": "x"},
+                "dependencies": {"pg": "8"},
+            },
+            "a.js": "app.listen(1); connect(process.env.DATABASE_URL)",
+        }
+    )
+    assert found.starts[0].prepare == ()
+    found = plan({"requirements.txt": "Django", "manage.py": "import django", "Procfile": "web: x"})
+    assert found.starts[0].prepare == ()
 
 
 def test_two_lockfiles_and_a_stale_copy_of_the_entry(plan: Planner) -> None:
@@ -740,3 +817,36 @@ def test_a_litestar_app_behind_granian(plan: Planner) -> None:
     assert found.workdir == "/code"
     assert found.starts[0].port == 80
     assert [entry.module for entry in found.entry_modules] == ["app.main"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"app.py": "from flask import Flask\napp = Flask(__name__)\n"}, "flask"),
+        ({"server.py": "import http.server\nhttp.server.test()\n"}, "python"),
+        ({"server.js": "const h = require('http')\nh.createServer(f).listen(3000)"}, "node"),
+        ({"index.php": "<?php"}, "php"),
+    ],
+)
+def test_one_file_without_any_manifest(plan: Planner, files: dict[str, Any], expected: str) -> None:
+    found = plan({**files, "static/index.html": "<p>"})
+    assert commands(found.starts[0])[0][0] == expected
+    assert found.recognised
+
+
+@pytest.mark.parametrize("name", ["Gemfile", "pom.xml", "Cargo.toml", "deno.json", "a.csproj"])
+def test_ecosystems_that_cannot_be_judged_are_named(plan: Planner, name: str) -> None:
+    found = plan({name: "{}"})
+    assert not found.recognised
+    assert any("not supported" in note for note in found.notes)
+
+
+def test_a_folder_of_static_files_beside_a_server_is_no_site(plan: Planner) -> None:
+    found = plan(
+        {
+            "package.json": {"scripts": {"start": "node a.js"}, "dependencies": {"express": "4"}},
+            "index.js": "app.use(express.static('public')); app.listen(1)",
+            "public/index.html": "<p>",
+        }
+    )
+    assert all(process.role is Role.WEB for start in found.starts for process in start.processes)

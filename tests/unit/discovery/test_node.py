@@ -220,6 +220,27 @@ def test_the_artefact_of_vite_is_read_from_its_configuration(
     assert build.artefacts == expected
 
 
+@pytest.mark.parametrize(
+    ("script", "files", "expected"),
+    [
+        ("esbuild src/a.ts --bundle --outdir=dist", {}, ("dist",)),
+        ("esbuild src/a.ts --outfile out/a.js", {}, ("out/a.js",)),
+        ("tsup src/a.ts", {}, ("dist",)),
+        ("tsup", {"tsup.config.ts": "export default { outDir: 'lib' }"}, ("lib",)),
+        ("react-scripts build", {}, ("build",)),
+        ("astro build", {}, ("dist",)),
+        ("tsc", {"tsconfig.json": '{"compilerOptions": {"outDir": "out"}}'}, ("out",)),
+        ("tsc", {"tsconfig.json": '{"compilerOptions": {"noEmit": true, "outDir": "x"}}'}, ()),
+        ("make", {}, ()),
+    ],
+)
+def test_the_artefact_of_other_builders(
+    plan: Planner, script: str, files: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    (build,) = plan({"package.json": {"scripts": {"build": script}}, **files}).builds
+    assert build.artefacts == expected
+
+
 def test_next_without_a_build_script_is_built_by_next(plan: Planner) -> None:
     (build,) = plan({"package.json": {"dependencies": {"next": "15"}}}).builds
     assert build.argv == ("next", "build")
@@ -255,6 +276,21 @@ def test_a_test_script_that_is_only_a_runner_is_called_directly(
     found = plan({"package.json": {"scripts": scripts}, "src/a.test.ts": "test('a')"})
     assert suites(found) == [(runner, argv, ".")]
     assert found.tests[0].files == ("src/a.test.ts",)
+
+
+def test_files_that_the_shell_would_find_are_named(plan: Planner) -> None:
+    script = "node --import tsx --test test/*.test.ts 'other/*.ts'"
+    found = plan(
+        {
+            "package.json": {"scripts": {"test": script}},
+            "test/a.test.ts": "x",
+            "test/b.test.ts": "x",
+            "test/deep/c.test.ts": "x",
+        }
+    )
+    files = ("test/a.test.ts", "test/b.test.ts", "other/*.ts")
+    argv = ("node", "--import", "tsx", "--test", *files)
+    assert suites(found) == [(TestRunner.NODE, argv, ".")]
 
 
 def test_assignments_before_a_runner_become_its_environment(plan: Planner) -> None:

@@ -80,6 +80,7 @@ def test_a_pipfile_is_worth_a_note(plan: Planner) -> None:
         }
     )
     assert found.packages[0].runtime_requires == "3.11"
+    assert found.packages[0].extra_requirements == ("flask",)
     assert any("Pipfile" in note for note in found.notes)
 
 
