@@ -185,10 +185,15 @@ class Tree:
 
     def first(self, folder: str, *names: str) -> str | None:
         """The first of the named files that exists in ``folder``."""
+        prefix = "" if folder == "." else f"{folder}/"
         for name in names:
-            path = join(folder, name)
-            if path and path in self._names:
+            path = f"{prefix}{name}"
+            if path in self._names:
                 return path
+            if name.startswith("./") or "/." in path:
+                clean = join(folder, name)
+                if clean and clean in self._names:
+                    return clean
         return None
 
     def below(self, folder: str) -> tuple[str, ...]:

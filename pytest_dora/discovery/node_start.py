@@ -115,6 +115,10 @@ def dev_starts(projects: Sequence[NodeProject]) -> Iterator[StartPlan]:
 
 def server_command(tree: Tree, project: NodeProject) -> tuple[tuple[str, ...], str] | None:
     """The command that runs the project's server, from what is built or from its sources."""
+    return tree.remember("server", project.path, lambda: _server_command(tree, project))
+
+
+def _server_command(tree: Tree, project: NodeProject) -> tuple[tuple[str, ...], str] | None:
     main = string(project.manifest.get("main"))
     source = server_file(tree, project)
     if source is None and main and project.has(*SERVER_LIBRARIES):
@@ -144,9 +148,19 @@ def server_file(tree: Tree, project: NodeProject) -> str | None:
     for stem in ENTRY_FILES:
         for ending in ("ts", "js", "mjs", "cjs", "mts"):
             path = tree.first(project.path, f"{stem}.{ending}")
-            if path and _SERVES.search(tree.source(path)):
+            if path and _owns(tree, project, path) and _SERVES.search(tree.source(path)):
                 return path
     return None
+
+
+def _owns(tree: Tree, project: NodeProject, path: str) -> bool:
+    """Whether no manifest lies between the project's folder and a file."""
+    folder = path.rpartition("/")[0] or "."
+    while folder != project.path and folder != ".":
+        if tree.first(folder, "package.json"):
+            return False
+        folder = folder.rpartition("/")[0] or "."
+    return True
 
 
 def page_server(tree: Tree, project: NodeProject) -> Process | None:

@@ -65,6 +65,8 @@ class _Found:
     env: list[EnvVar] = field(default_factory=list)
     health: list[str] = field(default_factory=list)
     applications: dict[str, tuple[Application, ...]] = field(default_factory=dict)
+    two_parts: tuple[StartPlan, ...] = ()
+    """The plan that starts a server and a client together, when the app has both."""
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ def plan_of(tree: Tree) -> Plan:
     for project in context.python:
         inner = [one for one in found.folders if one != project.path]
         found.applications[project.path] = python_code.applications(tree, project, inner)
+    found.two_parts = tuple(combined.starts(context, found.applications))
     declarations, rules = list(_declared_starts(found)), list(_rules(found))
     sources = env.source_files(tree, _ignored(found))
     reads = env.reads(tree, sources)
@@ -152,21 +155,17 @@ def _declared_starts(found: _Found) -> Iterator[StartPlan]:
     """What an operator declared: for the evaluator, a platform, an image."""
     yield from declared.dora_toml(found.context)
     yield from _declared_in(found, ".")
-    if not _has_two_parts(found):
+    # in an app of two parts, a declaration in a folder starts only one of them
+    if not found.two_parts:
         for folder in found.folders[1:]:
             yield from _declared_in(found, folder)
-
-
-def _has_two_parts(found: _Found) -> bool:
-    """Whether a declaration in a folder starts only one of two parts."""
-    return next(combined.starts(found.context, found.applications), None) is not None
 
 
 def _rules(found: _Found) -> Iterator[StartPlan]:
     """What scripts and frameworks would do, production before development."""
     context = found.context
-    yield from combined.starts(context, found.applications)
-    if _has_two_parts(found):
+    yield from found.two_parts
+    if found.two_parts:
         for folder in found.folders[1:]:
             yield from _declared_in(found, folder)
     for package in context.packages:

@@ -184,6 +184,19 @@ def test_a_node_server_and_a_client_without_a_root(plan: Planner) -> None:
     assert [one.cwd for one in found.builds] == ["frontend"]
 
 
+def test_the_server_of_a_member_is_not_also_the_roots(plan: Planner) -> None:
+    found = plan(
+        {
+            "package.json": {"workspaces": ["server"]},
+            "server/package.json": {"dependencies": {"express": "4"}},
+            "server/index.js": "app.listen(1)",
+        }
+    )
+    assert [(one.processes[0].argv, one.processes[0].cwd) for one in found.starts] == [
+        (("node", "index.js"), "server")
+    ]
+
+
 def test_create_react_app_is_served_from_its_build(plan: Planner) -> None:
     scripts = {
         "start": "react-scripts start",
