@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_dora.checks.coverage import Coverage
 from pytest_dora.checks.outbox import Outbox
 from pytest_dora.checks.runners import instrument
-from pytest_dora.checks.runners.base import Bench, Counts, Instrumented
+from pytest_dora.checks.runners.base import Bench, Counts, Failure, Instrumented
+from pytest_dora.checks.tree import own_path
 from pytest_dora.model.plan import TestRunner, TestSuite
 from pytest_dora.model.result import Outcome
 from pytest_dora.runtime.diagnosis import first_error
@@ -28,6 +29,7 @@ _NOT_INSTALLED = re.compile(
     r"|No module named '?(?:pytest|django)'?$|^error: Script not found|^error: command not found: ",
     re.IGNORECASE | re.MULTILINE,
 )
+_NO_COVERAGE = re.compile(r"^no coverage: (.{1,300})$", re.MULTILINE)
 _PYTEST_NO_TESTS = 5
 _COMMAND_NOT_FOUND = 127
 
@@ -89,9 +91,12 @@ def _run(view: WorkspaceView, suite: TestSuite, timeout: float, *, coverage: boo
         name=f"tests {suite.name}",
         log="tests",
     )
-    counts = prepared.counts(done.output)
+    counts = _in_the_app(prepared.counts(done.output), bench)
     covered = prepared.covered() if coverage else None
-    missing = prepared.coverage_missing or "the runner left no coverage report"
+    told = _NO_COVERAGE.search(done.output)
+    missing = prepared.coverage_missing or (
+        told[1] if told else "the runner left no coverage report"
+    )
     return SuiteResult(
         suite=suite,
         done=done,
@@ -100,6 +105,21 @@ def _run(view: WorkspaceView, suite: TestSuite, timeout: float, *, coverage: boo
         coverage_missing=None if covered else missing,
         verdict=judge(done, counts, prepared),
     )
+
+
+def _in_the_app(counts: Counts | None, bench: Bench) -> Counts | None:
+    """Counts whose failures name files relative to the app's root."""
+    if counts is None:
+        return None
+    prefix = bench.workdir.rstrip("/") + "/"
+
+    def plain(failure: Failure) -> Failure:
+        name, _, line = (failure.location or "").partition(":")
+        path = own_path(name, bench.workdir, bench.suite.cwd) if name else None
+        place = f"{path}:{line}" if path and line else path
+        return Failure(failure.name.replace(prefix, ""), failure.message.replace(prefix, ""), place)
+
+    return replace(counts, failures=tuple(map(plain, counts.failures)))
 
 
 def judge(done: Completed, counts: Counts | None, prepared: Instrumented) -> Verdict:

@@ -93,6 +93,11 @@ def _import_coverage(package: str) -> Any:
     try:
         import coverage
     except ImportError:
+        if sys.version_info < (3, 11):
+            raise RuntimeError(
+                f"ours does not run on Python {sys.version_info[0]}.{sys.version_info[1]}: "
+                "add coverage to the development dependencies"
+            ) from None
         sys.path.insert(0, package)
         try:
             import coverage

@@ -19,6 +19,7 @@ from pytest_dora.checks.runners.javascript import local
 from pytest_dora.checks.runners.junit import parse_junit
 from pytest_dora.checks.tree import own_path
 
+_JUNIT_SINCE = (18, 17)
 _LCOV_SINCE = (20, 11)
 _SCRIPT = re.compile(r"\.[cm]?[jt]sx?$")
 _TAP_TOTAL = re.compile(r"^# (tests|pass|fail|skipped|todo|cancelled) (\d{1,9})$", re.MULTILINE)
@@ -26,9 +27,9 @@ _TAP_FAILED = re.compile(r"^ *not ok \d+ - (.{1,200})$", re.MULTILINE)
 
 
 def node(bench: Bench) -> Instrumented:
-    """``node --test`` with JUnit and lcov reporters (20 and later), or with TAP before that."""
+    """``node --test`` with JUnit and lcov reporters (18.17 and later), or with TAP before that."""
     version = version_of(bench.versions.get("node", ""))
-    if version and version < (20, 0):
+    if version and version < _JUNIT_SINCE:
         return _tap(bench)
     junit = ["--test-reporter=junit", f"--test-reporter-destination={bench.box.path('junit.xml')}"]
     flags = ["--test-reporter=spec", "--test-reporter-destination=stdout", *junit]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,3 +80,25 @@ def typescript(npm_tool: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def pyright(npm_tool: Callable[..., Path]) -> Path:
     return npm_tool("pyright-1", "pyright@1")
+
+
+@pytest.fixture(scope="session")
+def django() -> Path:
+    """The programs of an environment with Django and nothing else."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    folder = CACHE / f"django-5-py{sys.version_info[0]}{sys.version_info[1]}"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", folder], check=True, timeout=120)
+            done = subprocess.run(
+                [folder / "bin/python", "-m", "pip", "install", "--quiet", "django>=5,<6"],
+                capture_output=True,
+                text=True,
+                timeout=200,
+                check=False,
+            )
+            if done.returncode != 0:
+                pytest.skip(f"pip could not install Django: {done.stderr[-300:]}")
+            (folder / "ready").touch()
+    return folder / "bin"

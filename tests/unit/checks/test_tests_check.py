@@ -271,6 +271,50 @@ class TestUnittest:
         )
 
 
+class TestDjango:
+    FILES: dict[str, Any] = {
+        "manage.py": (
+            "import os\nimport sys\n\nfrom django.core.management import execute_from_command_line\n\n"
+            'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "conf.settings")\n'
+            "execute_from_command_line(sys.argv)\n"
+        ),
+        "conf/settings.py": (
+            'SECRET_KEY = "x"\nINSTALLED_APPS = ["shop"]\nUSE_TZ = True\n'
+            'DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}\n'
+            'DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"\n'
+        ),
+        "shop/__init__.py": "",
+        "shop/models.py": (
+            "from django.db import models\n\n\nclass Cart(models.Model):\n"
+            "    name = models.CharField(max_length=9)\n\n    def never(self):\n        return 1\n"
+        ),
+        "shop/tests.py": (
+            "from django.test import TestCase\n\nfrom shop.models import Cart\n\n\n"
+            "class T(TestCase):\n    def test_count(self):\n        Cart.objects.create(name='x')\n"
+            "        self.assertEqual(Cart.objects.count(), 1)\n"
+        ),
+    }
+    ARGV = ("python", "manage.py", "test")
+
+    def test_counts_and_measures(self, judge: Judge, django: Path) -> None:
+        result = judge(self.FILES, *self.ARGV, runner="django", path=(django,))
+        assert result.outcome is Outcome.PASSED
+        assert result.measurements["passed"] == 1
+        assert 0 < float(str(result.measurements["coverage_pct"])) < 100
+
+    def test_parallel_results_are_counted(self, judge: Judge, django: Path) -> None:
+        files = {
+            **self.FILES,
+            "shop/tests.py": self.FILES["shop/tests.py"] + "\n\nclass U(T):\n    pass\n",
+        }
+        result = judge(files, *self.ARGV, "--parallel", "2", runner="django", path=(django,))
+        assert result.measurements["passed"] == 2
+
+    def test_exit_0_without_any_test_is_no_pass(self, judge: Judge, django: Path) -> None:
+        files = {**self.FILES, "shop/tests.py": ""}
+        assert judge(files, *self.ARGV, runner="django", path=(django,)).reason == "no_tests"
+
+
 class TestCommand:
     def test_totals_in_the_text_are_enough(self, judge: Judge) -> None:
         result = judge({}, "echo", "Tests: 3 passed, 3 total", runner="command")
