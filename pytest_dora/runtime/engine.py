@@ -51,9 +51,11 @@ class Engine:
     @cached_property
     def cache(self) -> Path:
         """Downloads of package managers: written by fetch steps only."""
-        folder = user_cache() / "downloads"
+        other_user = os.geteuid() == 0 and self.tier is Tier.BUBBLEWRAP
+        # a root without its capabilities could not write what the other user owns
+        folder = user_cache() / ("downloads" if other_user else "downloads-own")
         folder.mkdir(parents=True, exist_ok=True)
-        if os.geteuid() == 0 and folder.stat().st_uid != FETCH_UID:
+        if other_user and folder.stat().st_uid != FETCH_UID:
             give_to(folder, FETCH_UID)
         return folder
 
