@@ -32,6 +32,7 @@ _PAGE_SERVERS = {
     "@react-router/serve": ("react-router-serve", "./build/server/index.js"),
     "@astrojs/node": ("node", "dist/server/entry.mjs"),
 }
+_PAGE_BUILDERS = ("vite", "react-scripts", "astro", "@angular/core", "@vue/cli-service", "next")
 _SERVES = re.compile(
     r"\.listen\(|createServer\(|createHTTPServer\(|\bserve\(|Bun\.serve\(|Deno\.serve\(|createApp\(\{"
 )
@@ -156,7 +157,7 @@ def server_file(tree: Tree, project: NodeProject) -> str | None:
 def _owns(tree: Tree, project: NodeProject, path: str) -> bool:
     """Whether no manifest lies between the project's folder and a file."""
     folder = path.rpartition("/")[0] or "."
-    while folder != project.path and folder != ".":
+    while folder not in (project.path, "."):
         if tree.first(folder, "package.json"):
             return False
         folder = folder.rpartition("/")[0] or "."
@@ -177,6 +178,11 @@ def page_server(tree: Tree, project: NodeProject) -> Process | None:
 def serves(tree: Tree, project: NodeProject) -> bool:
     """Whether the project has a server, of its own or of its framework."""
     return bool(server_command(tree, project) or _page_command(tree, project))
+
+
+def is_only_pages(tree: Tree, project: NodeProject) -> bool:
+    """Whether the project is a client that is built to files and has no server."""
+    return project.has(*_PAGE_BUILDERS) and not serves(tree, project)
 
 
 def bare_server(tree: Tree) -> str | None:

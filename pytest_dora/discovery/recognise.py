@@ -164,6 +164,10 @@ def _declared_starts(found: _Found) -> Iterator[StartPlan]:
 def _rules(found: _Found) -> Iterator[StartPlan]:
     """What scripts and frameworks would do, production before development."""
     context = found.context
+    projects = node_start.ordered(context.node)
+    servers = [one for one in projects if not node_start.is_only_pages(context.tree, one)]
+    conductors = [one for one in servers if not node_start.serves(context.tree, one)]
+    yield from node_start.script_starts([one for one in conductors if one.path == "."])
     yield from found.two_parts
     if found.two_parts:
         for folder in found.folders[1:]:
@@ -171,21 +175,19 @@ def _rules(found: _Found) -> Iterator[StartPlan]:
     for package in context.packages:
         if package.ecosystem is Ecosystem.PHP:
             yield from php.starts(context.tree, package)
-    projects = node_start.ordered(context.node)
-    pages_only = [one for one in projects if not node_start.serves(context.tree, one)]
     python_serves = any(found.applications.values()) or any(
         context.tree.has(node.at(project.path, "manage.py")) for project in context.python
     )
     if python_serves:
-        yield from node_start.script_starts([one for one in projects if one not in pages_only])
+        yield from node_start.script_starts(servers)
         yield from _python_starts(found)
     served = python_serves or any(
         one.ecosystem in (Ecosystem.PHP, Ecosystem.GO) for one in context.packages
     )
-    servers = [one for one in projects if one not in pages_only]
-    alone = servers if served or servers else projects
+    served = served or any(node_start.serves(context.tree, one) for one in projects)
+    alone = servers if served else projects
     yield from node_start.script_starts(alone)
-    yield from node_start.framework_starts(context, alone, clients=not (served or servers))
+    yield from node_start.framework_starts(context, alone, clients=not served)
     if not python_serves:
         yield from _python_starts(found)
     for package in context.packages:

@@ -197,6 +197,34 @@ def test_the_server_of_a_member_is_not_also_the_roots(plan: Planner) -> None:
     ]
 
 
+def test_a_root_script_that_starts_a_member_is_tried_before_the_members_own(plan: Planner) -> None:
+    found = plan(
+        {
+            "package.json": {
+                "workspaces": ["client", "server"],
+                "scripts": {"start": "npm run start --workspace=server"},
+            },
+            "client/package.json": {"name": "client", **VITE},
+            "client/index.html": INDEX,
+            "server/package.json": {
+                "name": "server",
+                "scripts": {"start": "node index.js"},
+                "dependencies": {"express": "4"},
+            },
+            "server/index.js": "app.use(express.static('../client/dist')); app.listen(1)",
+        }
+    )
+    assert [one.processes[0].cwd for one in found.starts[:2]] == [".", "server"]
+
+
+def test_a_root_script_that_starts_both_parts_is_tried_before_our_own_door(plan: Planner) -> None:
+    root = {"package.json": {"scripts": {"start": "cd backend && uvicorn server:app"}}}
+    backend = {"backend/requirements.txt": "fastapi\nuvicorn", "backend/server.py": FASTAPI}
+    found = plan(two_parts(backend) | root)
+    assert commands(found.starts[0]) == [("npm", "run", "start")]
+    assert len(found.starts[1].processes) == 2
+
+
 def test_create_react_app_is_served_from_its_build(plan: Planner) -> None:
     scripts = {
         "start": "react-scripts start",
