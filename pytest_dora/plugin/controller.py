@@ -176,7 +176,7 @@ class Controller:
         status = self._status(session)
         expected = self._state.expected if self._collected is None else self._collected
         self.results = self._answers.complete(
-            expected, recorded.results, interrupted=status is not RunStatus.FINISHED
+            expected, recorded.results, interrupted=status is RunStatus.INTERRUPTED
         )
         facts = {one.app_id: one for one in recorded.facts} | self._answers.facts
         run = self._run.model_copy(

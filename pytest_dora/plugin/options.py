@@ -2,28 +2,29 @@
 
 Command line > environment ``PYTEST_DORA_*`` > ``[tool.pytest-dora]`` of the evaluating project >
 defaults. Nothing from inside an app is ever read here.
+
+Every pytest run imports this module: its classes are named tuples, for a dataclass takes four
+times as long to make.
 """
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
 if TYPE_CHECKING:
+    import argparse
+
     from pytest_dora.model.settings import Settings
 
 _LEVELS = ("research", "preview", "production_candidate")
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One setting: ``--dora-NAME``, ``PYTEST_DORA_NAME``, ``NAME`` in pyproject.toml."""
 
     name: str
@@ -101,16 +102,14 @@ def is_active(namespace: argparse.Namespace) -> bool:
     return bool(getattr(namespace, "dora", False))
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(NamedTuple):
     """The settings of a run, and the generation files that were named (None: look for them)."""
 
     settings: Settings
     generations: tuple[Path, ...] | None
 
 
-@dataclass(frozen=True)
-class _Given:
+class _Given(NamedTuple):
     """A value with the place it was read from; paths in it are relative to ``base``."""
 
     option: Option
@@ -172,6 +171,8 @@ def _from_project(table: Mapping[str, Any], project: Path | None) -> Iterator[_G
             continue
         option = known.get(key) or known.get(key.replace("_", "-"))
         if option is None:
+            import difflib
+
             close = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
             raise pytest.UsageError(f"{project}: unknown key {key!r} in [tool.pytest-dora]; {hint}")

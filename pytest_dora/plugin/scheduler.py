@@ -67,11 +67,13 @@ class AppScheduling:
 
     def __init__(
         self,
+        config: pytest.Config,
         workers: int,
         group: Callable[[str], str],
         weigh: Callable[[str, Sequence[str]], float],
         progress: Progress,
     ) -> None:
+        self.config = config  # read by pytest-rerunfailures
         self._workers = workers
         self._group = group
         self._weigh = weigh
@@ -263,7 +265,7 @@ class Distribution:
             return None
         progress = Progress()
         config.pluginmanager.register(progress, "dora-progress")
-        return AppScheduling(len(config.getoption("tx")), self._group, self._weigh, progress)
+        return AppScheduling(config, len(config.getoption("tx")), self._group, self._weigh, progress)
 
     def _group(self, nodeid: str) -> str:
         """The app of a check, the file of any other test."""

@@ -58,6 +58,10 @@ def _register_controller(config: pytest.Config, state: RunState) -> None:
 def _controller_state(config: pytest.Config, given: arguments.Given) -> RunState:
     from pytest_dora.report.run import new_run_id
 
+    for arg in given.ordinary:
+        name = arg.partition("::")[0]
+        if not (config.invocation_params.dir / name).exists():
+            raise pytest.UsageError(f"file or directory not found: {name}")
     if config.args_source is config.ArgsSource.INVOCATION_DIR or not given.paths:
         raise pytest.UsageError(
             "--dora needs a folder of apps, an app or a fleet file: pytest --dora ./apps"
