@@ -77,9 +77,18 @@ def base() -> dict[str, str]:
 
 
 def search_path(
-    plan: Plan, workdir: str, path: str, cwd: str, tool_folders: Iterable[Path]
+    plan: Plan,
+    workdir: str,
+    path: str,
+    cwd: str,
+    tool_folders: Iterable[Path],
+    *,
+    trusted: bool = False,
 ) -> dict[str, str]:
-    """PATH and VIRTUAL_ENV for a command of the package at ``path`` run in ``cwd``."""
+    """PATH and VIRTUAL_ENV for a command of the package at ``path`` run in ``cwd``.
+
+    A ``trusted`` command finds no program of the app, not even one called ``npm`` or ``uv``.
+    """
     near = [package for package in plan.packages if package.path == path]
     ordered = [*near, *(package for package in plan.packages if package not in near)]
     folders: list[str] = []
@@ -93,6 +102,8 @@ def search_path(
             folders += [f"{workdir}/{cwd}/node_modules/.bin", f"{here}/node_modules/.bin"]
         elif package.ecosystem.value == "php":
             folders.append(f"{here}/vendor/bin")
+    if trusted:
+        folders.clear()
     folders += [str(folder) for folder in tool_folders]
     env["PATH"] = ":".join(dict.fromkeys([*folders, *_SYSTEM_PATH]))
     return env
@@ -169,7 +180,13 @@ def install(cache_owner: bool) -> dict[str, str]:
         "HUSKY": "0",
     }
     if cache_owner:
-        env["UV_CACHE_DIR"] = "/dora-cache/uv"
+        env |= {
+            "UV_CACHE_DIR": "/dora-cache/uv",
+            # settings of the app must not choose a program that runs while the cache is writable
+            "YARN_IGNORE_PATH": "1",
+            "npm_config_git": "git",
+            "GIT_ALLOW_PROTOCOL": "https",
+        }
     for name in (*_CA_VARIABLES, *_INDEX_VARIABLES):
         if name in os.environ:
             env[name] = _without_credentials(os.environ[name])

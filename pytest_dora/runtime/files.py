@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path, PurePosixPath
@@ -40,6 +41,45 @@ def read_regular(root: Path, relative: str, limit: int) -> bytes | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def write_new(folder: Path, name: str, data: bytes) -> None:
+    """Write a file into a folder that untrusted code may write to, in place of what it left.
+
+    Nothing is written through a link. Raises OSError, also for a folder of that name.
+    """
+    here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=here)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(name, flags, 0o644, dir_fd=here), "wb") as file:
+            file.write(data)
+    finally:
+        os.close(here)
+
+
+def marks(root: Path, relative: str, limit: int = 5000) -> list[tuple[str, int, int]]:
+    """Name, size and time of the regular files at or beneath a place, none through a link.
+
+    What lies outside of ``root`` is never looked at; ``limit`` bounds the number of files.
+    """
+    inside, start = os.path.realpath(root), os.path.realpath(root / relative)
+    if os.path.commonpath([inside, start]) != inside:
+        return []
+    found: list[tuple[str, int, int]] = []
+    places = ((start, [], [""]),) if os.path.isfile(start) else os.walk(start)
+    for folder, folders, names in places:
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(folder, name) if name else folder
+            with contextlib.suppress(OSError):
+                status = os.lstat(path)
+                if stat.S_ISREG(status.st_mode):
+                    found.append((path, status.st_size, status.st_mtime_ns))
+        if len(found) >= limit:
+            break
+    return found[:limit]
 
 
 def _is_file_name(text: str) -> bool:

@@ -8,6 +8,7 @@ Both reach registries only.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -67,12 +68,15 @@ def _scripts(*argv: str, **env: str) -> Command:
 
 
 def _manifest(package: Package, root: Path) -> dict[str, object]:
-    raw = read_regular(root, str(Path(package.path, "package.json")), _MANIFEST_BYTES)
     try:
-        parsed = json.loads(raw or b"{}")
-    except ValueError:
+        parsed = json.loads(_read(package, root, "package.json") or b"{}")
+    except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
+
+
+def _read(package: Package, root: Path, name: str) -> bytes:
+    return read_regular(root, str(Path(package.path, name)), _MANIFEST_BYTES) or b""
 
 
 def _root_scripts(package: Package, root: Path) -> Iterator[Command]:
@@ -94,6 +98,10 @@ def _npm(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
 
 
 def _bun(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
+    if b"scanner" in _read(package, root, "bunfig.toml"):
+        # a security scanner is a package of the app's choice that runs during the install
+        yield Attempt("bun install", (_scripts("bun", "install", "--no-progress"),), False)
+        return
     env = {"BUN_INSTALL_CACHE_DIR": f"{CACHE}/bun"}
     fetch = ("bun", "install", "--ignore-scripts", "--backend=copyfile", "--no-progress")
     after = tuple(_root_scripts(package, root))
@@ -125,6 +133,11 @@ def _yarn(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
             yield Attempt("yarn install --immutable", (immutable,), frozen=True)
         yield Attempt("yarn install", (_scripts("yarn", "install", "--no-immutable"),), False)
         return
+    if os.path.lexists(root / package.path / ".yarnrc"):
+        # its lines become arguments of every command, also ones that run code
+        words = ("yarn", "install", "--non-interactive", "--no-progress")
+        yield Attempt("yarn install", (_scripts(*words),), frozen=False)
+        return
     fetch = ("yarn", "install", "--ignore-scripts", "--non-interactive", "--no-progress")
     env = {"YARN_CACHE_FOLDER": f"{CACHE}/yarn"}
     if package.lockfile:
@@ -144,23 +157,32 @@ def _uv(package: Package, root: Path, python: str) -> Iterator[Attempt]:
     sync = ("uv", "sync", "--frozen", "--python", python, *groups)
     project = () if package.installs_project else ("--no-install-project",)
     fetch = _fetch(*sync, "--no-install-project", "--no-build")
+    venv = _venv(python)
     yield Attempt(
         "uv sync --frozen",
-        (fetch, *((_scripts(*sync),) if package.installs_project else ()), *_extra(package)),
+        (venv, fetch, *((_scripts(*sync),) if package.installs_project else ()), *_extra(package)),
         frozen=True,
     )
     built = _scripts(*sync, *project)
     yield Attempt(
-        "uv sync --frozen, building sources", (built, *_extra(package)), frozen=True
+        "uv sync --frozen, building sources", (venv, built, *_extra(package)), frozen=True
     )
     yield from _pip(package, root, python)
 
 
+def _venv(python: str) -> Command:
+    """An environment that is new: uv runs its interpreter, and so whatever was put into it."""
+    return _fetch("uv", "venv", "--clear", "--python", python, ".venv")
+
+
 def _extra(package: Package) -> tuple[Command, ...]:
-    """What the app's image installs beside its manifests (``RUN pip install gunicorn``)."""
-    extra: tuple[str, ...] = tuple(getattr(package, "extra_requirements", ()))
+    """What the app's image installs beside its manifests (``RUN pip install gunicorn``).
+
+    By now packages have been installed, which run whenever the interpreter starts.
+    """
+    extra = package.extra_requirements
     install = ("uv", "pip", "install", "--python", ".venv/bin/python", "--no-build")
-    return (_fetch(*install, *extra),) if extra else ()
+    return (_scripts(*install, *extra),) if extra else ()
 
 
 def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
@@ -169,22 +191,21 @@ def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
         sources += ["-r", Path(manifest).name if "/" in manifest else manifest]
     if not sources and not package.installs_project:
         return
-    venv = _fetch("uv", "venv", "--allow-existing", "--python", python, ".venv")
+    venv = _venv(python)
     install = ("uv", "pip", "install", "--python", ".venv/bin/python")
     project = (_scripts(*install, "--no-deps", "-e", "."),) if package.installs_project else ()
-    extra = _extra(package)
     frozen = package.lockfile is not None
     if sources:
+        sources += package.extra_requirements
         wheels = _fetch(*install, "--no-build", *sources)
-        yield Attempt("uv pip install", (venv, wheels, *project, *extra), frozen)
+        yield Attempt("uv pip install", (venv, wheels, *project), frozen)
         # what has a wheel still comes from the cache, which no build of the app may write
         most = Command(wheels.argv, Trust.FETCH, wheels_only=True)
         built = _scripts(*install, *sources)
-        yield Attempt(
-            "uv pip install, building sources", (venv, most, built, *project, *extra), frozen
-        )
+        yield Attempt("uv pip install, building sources", (venv, most, built, *project), frozen)
     else:
-        yield Attempt("uv pip install .", (venv, _scripts(*install, "-e", "."), *extra), frozen)
+        editable = _scripts(*install, "-e", ".")
+        yield Attempt("uv pip install .", (venv, editable, *_extra(package)), frozen)
 
 
 # --- others ---------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from pytest_dora.model.plan import BuildStep, Package
 from pytest_dora.model.result import Finding, FindingOutcome, Outcome, Remediation
-from pytest_dora.runtime import environment, install as recipes
+from pytest_dora.runtime import environment
+from pytest_dora.runtime import install as recipes
 from pytest_dora.runtime.diagnosis import first_error, missing_variable, network_trouble
+from pytest_dora.runtime.files import marks, write_new
 from pytest_dora.runtime.sandbox.spec import Completed
 from pytest_dora.runtime.server import RunningApp, StartFailed, start
 from pytest_dora.runtime.stage import Stage, StageFailed
 from pytest_dora.runtime.view import OUT, Access, WorkspaceView
-from pytest_dora.runtime.workspace import clean_copy, give_to, tree_copy
+from pytest_dora.runtime.workspace import clean_copy, give_to
 
 if TYPE_CHECKING:
     from pytest_dora.runtime.session import AppSession
@@ -65,10 +67,10 @@ def install(session: AppSession) -> WorkspaceView:
             _install_package(session, package, owner)
         owner.switch(scripts)
     finally:
+        _note_refused(findings, fetch, scripts)
         fetch.close()
         scripts.close()
         pristine.timings = [*fetch.timings, *scripts.timings]
-    _note_refused(findings, fetch, scripts)
     return pristine
 
 
@@ -154,7 +156,7 @@ def _install_wheels(
     left_out: list[str] = []
     for _ in range(_MOST_WITHOUT_WHEELS):
         view.out.mkdir(parents=True, exist_ok=True)
-        (view.out / "no-wheels.txt").write_text("\n".join(left_out))
+        write_new(view.out, "no-wheels.txt", "\n".join(left_out).encode())
         done = run((*argv, "--excludes", f"{OUT}/no-wheels.txt"))
         found = [name for name in _NO_WHEEL.findall(done.output) if name not in left_out]
         if done.ok or not found:
@@ -205,7 +207,7 @@ def build(session: AppSession) -> WorkspaceView:
     root = session.folder / "built"
     if plan.tests or plan.typechecks:
         session.engine.discard(root)
-        tree_copy(base.root, root)
+        session.copy_tree(base.root, root)
     else:
         root = base.root  # nobody else will ask for the pristine tree
     view = session.view(root, Stage.BUILT, "build")
@@ -263,15 +265,7 @@ def _with_registries(
 
 
 def _snapshot(view: WorkspaceView, artefacts: tuple[str, ...]) -> list[tuple[str, int, int]]:
-    found: list[tuple[str, int, int]] = []
-    for name in artefacts:
-        path = view.root / name
-        files = [path] if path.is_file() else sorted(path.rglob("*"))[:5000]
-        for file in files:
-            if file.is_file() and not file.is_symlink():
-                status = file.stat()
-                found.append((str(file), status.st_size, status.st_mtime_ns))
-    return found
+    return [mark for name in artefacts for mark in marks(view.root, name)]
 
 
 def _build_failed(done: Completed, source: str) -> StageFailed:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote
 
 from pytest_dora.model.plan import Process, ProxySite
 from pytest_dora.runtime.files import read_regular
-from pytest_dora.runtime.http import BODY_BYTES, Response, request
+from pytest_dora.runtime.http import BODY_BYTES, NoAnswer, Response, request
+from pytest_dora.runtime.sandbox.spec import SandboxLost
 from pytest_dora.runtime.view import WorkspaceView
 
 
@@ -40,8 +41,8 @@ class StandIn:
         for route in self.site.routes:
             if path.startswith(route.prefix):
                 onward = path[len(route.prefix) :] if route.strip_prefix else path
-                return request(
-                    lambda port=route.upstream_port: self.view.sandbox.connect(port),  # type: ignore[misc]
+                return self._pass_on(
+                    route.upstream_port,
                     onward if onward.startswith("/") else f"/{onward}",
                     method=method,
                     headers=headers,
@@ -49,14 +50,35 @@ class StandIn:
                 )
         return self._file(path)
 
+    def _pass_on(
+        self,
+        port: int,
+        path: str,
+        *,
+        method: str,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> Response:
+        try:
+            return request(
+                lambda: self.view.sandbox.connect(port),
+                path,
+                method=method,
+                headers=headers,
+                body=body,
+            )
+        except SandboxLost as error:
+            raise NoAnswer(str(error)) from error
+
     def _file(self, path: str) -> Response:
-        root = self.view.root / (self.site.root or ".")
-        wanted = str(PurePosixPath(unquote(path.partition("?")[0])).relative_to("/")) or "."
-        candidates = [wanted, str(PurePosixPath(wanted, "index.html"))]
+        folder = self.site.root or "."
+        wanted = unquote(path.partition("?")[0]).strip("/") or "."
+        candidates = [wanted, f"{wanted}/index.html"]
         if self.site.fallback:
             candidates.append(self.site.fallback)
         for name in candidates:
-            body = read_regular(root, name, BODY_BYTES)
+            # from the tree's own root: the site's folder may be a link by now, or lead upwards
+            body = read_regular(self.view.root, f"{folder}/{name}", BODY_BYTES)
             if body is not None:
                 kind = mimetypes.guess_type(Path(name).name)[0] or "application/octet-stream"
                 return Response(200, {"content-type": kind}, body)

@@ -148,7 +148,9 @@ class WorkspaceView:
         tools = [folder for tool in self._toolchains for folder in tool.bin_dirs]
         values = {
             **environment.base(),
-            **environment.search_path(self._plan, self.workdir, package, cwd, tools),
+            **environment.search_path(
+                self._plan, self.workdir, package, cwd, tools, trusted=self._access.cache_writable
+            ),
             **{name: value for tool in self._toolchains for name, value in tool.env},
             **self._access.env,
             **(env or {}),
@@ -187,6 +189,8 @@ class WorkspaceView:
     def sandbox(self) -> Sandbox:
         if self._sandbox is None:
             for folder in (self.out, self.home, self.home / "tmp"):
+                if folder.is_symlink():  # the app has had its home before
+                    folder.unlink()
                 folder.mkdir(parents=True, exist_ok=True)
                 self._own(folder)
             self._sandbox = Sandbox.open(self._spec(), self._engine.tier, self.uid)
@@ -221,7 +225,7 @@ class WorkspaceView:
 
     def _own(self, folder: Path) -> None:
         if self.uid is not None:
-            os.chown(folder, self.uid, self.uid)
+            os.chown(folder, self.uid, self.uid, follow_symlinks=False)
 
     def _spec(self) -> SandboxSpec:
         limits = self._engine.settings.limits
