@@ -51,10 +51,6 @@ class Context:
                 return max(candidates, key=lambda one: 0 if one.path == "." else len(one.path)).path
         return "."
 
-    def node_at(self, folder: str) -> NodeProject | None:
-        """The Node project whose manifest lies in ``folder``."""
-        return next((project for project in self.node if project.path == folder), None)
-
 
 def ecosystem_of(program: str) -> Ecosystem | None:
     """Whose tool a program is, None when it may be anybody's."""
