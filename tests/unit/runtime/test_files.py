@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_dora.runtime.files import printable, read_regular
+from pytest_dora.runtime.files import marks, printable, read_regular, write_new
 
 SECRET = b"not for you"
 
@@ -108,6 +108,56 @@ def test_no_descriptor_stays_open(root: Path) -> None:
     for name in ("folder/file", "folder", "link/file", "folder/missing/x", "a\0b", "missing"):
         read_regular(root, name, 10)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("left", ["nothing", "file", "link", "dangling", "fifo"])
+def test_a_new_file_takes_the_place_of_whatever_was_left(root: Path, left: str) -> None:
+    secret = root.parent / "outside/secret"
+    match left:
+        case "file":
+            (root / "name").write_bytes(b"old and longer")
+        case "link":
+            (root / "name").symlink_to(secret)
+        case "dangling":
+            (root / "name").symlink_to(root.parent / "outside/made")
+        case "fifo":
+            os.mkfifo(root / "name")
+    write_new(root, "name", b"new")
+    assert (root / "name").read_bytes() == b"new"
+    assert not (root / "name").is_symlink()
+    assert secret.read_bytes() == SECRET
+    assert not (root.parent / "outside/made").exists()
+
+
+def test_a_folder_in_the_way_of_a_new_file_is_an_error(root: Path) -> None:
+    with pytest.raises(OSError, match="directory"):
+        write_new(root, "folder", b"new")
+
+
+def test_marks_tell_new_and_changed_files(root: Path) -> None:
+    before = marks(root, "folder")
+    assert [(Path(path).name, size) for path, size, _ in before] == [("file", 7)]
+    assert marks(root, "folder/file") == before
+    (root / "folder/file").write_bytes(b"changed it")
+    assert marks(root, "folder") != before
+    assert marks(root, "missing") == []
+
+
+@pytest.mark.timeout(20)
+def test_marks_look_at_nothing_outside(root: Path) -> None:
+    (root / "whole").symlink_to("/")
+    (root / "folder/host").symlink_to("/usr")
+    (root / "folder/secret").symlink_to(root.parent / "outside/secret")
+    os.mkfifo(root / "folder/fifo")
+    assert marks(root, "whole") == marks(root, "whole/etc") == marks(root, "../outside") == []
+    assert marks(root, "/etc") == marks(root, "folder/secret") == []
+    assert [Path(path).name for path, _, _ in marks(root, "folder")] == ["file"]
+
+
+def test_no_more_files_than_the_limit_are_marked(root: Path) -> None:
+    for number in range(50):
+        (root / f"folder/{number}").touch()
+    assert len(marks(root, ".", limit=10)) == 10
 
 
 def test_a_name_of_any_bytes_becomes_text_that_json_and_terminals_carry() -> None:
