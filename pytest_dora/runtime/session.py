@@ -20,12 +20,13 @@ from pytest_dora.runtime import environment, stages
 from pytest_dora.runtime.engine import Engine, hash_text, safe_name
 from pytest_dora.runtime.output import clean
 from pytest_dora.runtime.sandbox.select import choose_tier
+from pytest_dora.runtime.sandbox.spec import Tier
 from pytest_dora.runtime.server import RunningApp
 from pytest_dora.runtime.services.provide import Provided, provide
 from pytest_dora.runtime.stage import Stage, StageFailed
 from pytest_dora.runtime.toolchains import Toolchain, ToolMissing
 from pytest_dora.runtime.view import Access, WorkspaceView
-from pytest_dora.runtime.workspace import WorkspaceFull, tree_copy
+from pytest_dora.runtime.workspace import WorkspaceFull, relocate, tree_copy
 
 _T = TypeVar("_T")
 _engines: dict[Path, Engine] = {}
@@ -156,8 +157,14 @@ class AppSession:
         base = self.installed()
         target = self.folder / name
         self.engine.discard(target)
-        tree_copy(base.root, target)
+        self.copy_tree(base.root, target)
         return self.view(target, Stage.TESTS_WORKSPACE, "tests")
+
+    def copy_tree(self, source: Path, target: Path) -> None:
+        """Copy a tree of ours; where trees have no fixed place inside, mend what names theirs."""
+        tree_copy(source, target)
+        if self.engine.tier is not Tier.BUBBLEWRAP:
+            relocate(target, source)
 
     def view(self, root: Path, stage: Stage, log: str) -> WorkspaceView:
         """A view of one of our trees, with the services that the app needs."""

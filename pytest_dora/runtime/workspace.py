@@ -162,6 +162,7 @@ def _copy_range(reader: int, writer: int, start: int, end: int) -> None:
         start += sent
 
 
+_SCRIPT_BYTES = 2**20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _IGNORE_BYTES = 2**18
 
@@ -193,6 +194,22 @@ def tree_copy(source: Path, target: Path) -> None:
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()[-300:]
         raise WorkspaceFull(f"copying the workspace failed: {said}")
+
+
+def relocate(root: Path, old: Path) -> None:
+    """Make the virtual environments of a copied tree name their new place instead of ``old``.
+
+    Needed only where a tree is not mounted at one fixed place: a script of an environment holds
+    the absolute path of its interpreter, an editable install that of the project.
+    """
+    for environment in root.rglob(".venv"):
+        scripts = environment.glob("bin/*")
+        for path in (*scripts, *environment.glob("lib/python*/site-packages/*.pth")):
+            raw = None
+            if not path.is_symlink():
+                raw = read_regular(root, str(path.relative_to(root)), _SCRIPT_BYTES)
+            if raw is not None and os.fsencode(old) in raw and b"\0" not in raw:
+                path.write_bytes(raw.replace(os.fsencode(old), os.fsencode(root)))
 
 
 def give_to(path: Path, uid: int | None) -> None:
