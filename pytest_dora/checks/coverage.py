@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pytest_dora.checks.tree import is_test_file, own_path
+from pytest_dora.checks.untrusted import load_json, table
 
-REPORT_BYTES = 64 * 2**20
 _MAX_FILES = 20_000
 _MAX_LINES = 10_000_000
 _GO_BLOCK = re.compile(r"(.{1,1000}):(\d{1,9}\.\d{1,9},\d{1,9}\.\d{1,9}) (\d{1,9}) (\d{1,19})")
@@ -60,10 +58,10 @@ def union(parts: Iterable[Coverage]) -> Coverage:
 
 def parse_coverage_py(data: bytes) -> Coverage | None:
     """The JSON report of coverage.py; None when it is none."""
-    report = _load(data)
+    report = table(load_json(data))
     files: dict[str, tuple[int, int]] = {}
-    for name, entry in _table(report.get("files")).items():
-        summary = _table(_table(entry).get("summary"))
+    for name, entry in table(report.get("files")).items():
+        summary = table(table(entry).get("summary"))
         _keep(files, name, summary.get("covered_lines"), summary.get("num_statements"))
     return Coverage(files) if files else None
 
@@ -71,9 +69,9 @@ def parse_coverage_py(data: bytes) -> Coverage | None:
 def parse_istanbul_summary(data: bytes) -> Coverage | None:
     """``coverage-summary.json`` of istanbul, c8, jest and vitest; None when it is none."""
     files: dict[str, tuple[int, int]] = {}
-    for name, entry in _load(data).items():
+    for name, entry in table(load_json(data)).items():
         if name != "total":
-            lines = _table(_table(entry).get("lines"))
+            lines = table(table(entry).get("lines"))
             _keep(files, name, lines.get("covered"), lines.get("total"))
     return Coverage(files) if files else None
 
@@ -137,14 +135,3 @@ def _number(value: object) -> int | None:
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdigit() and len(value) < 12 else None
     return value if isinstance(value, int) else None
-
-
-def _load(data: bytes) -> Mapping[str, Any]:
-    try:
-        return _table(json.loads(data))
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _table(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

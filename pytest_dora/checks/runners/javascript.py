@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +24,7 @@ from pytest_dora.checks.runners.base import (
 )
 from pytest_dora.checks.runners.junit import parse_junit
 from pytest_dora.checks.tree import installed
+from pytest_dora.checks.untrusted import load_json, text
 
 _ENV = {"CI": "true", "FORCE_COLOR": "0"}
 _SUMMARY = "coverage/coverage-summary.json"
@@ -251,16 +251,3 @@ def parse_mocha_json(data: bytes) -> Counts | None:
 
 def _length(value: object) -> int:
     return len(value) if isinstance(value, list) else 0
-
-
-def text(value: object, limit: int = 20_000) -> str:
-    """Text when it is text, else nothing."""
-    return value[:limit] if isinstance(value, str) else ""
-
-
-def load_json(data: bytes) -> Any:
-    """JSON of untrusted origin; None when it is none."""
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None

@@ -20,8 +20,8 @@ from pytest_dora.checks.runners.base import (
     read_coverage,
     read_report,
 )
-from pytest_dora.checks.runners.javascript import load_json, text
 from pytest_dora.checks.runners.junit import parse_junit
+from pytest_dora.checks.untrusted import load_json, text
 
 _PYTEST_FILES = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _INTERPRETER = re.compile(r"(.*/)?(python|pypy)\d?(\.\d+)?t?$")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from pytest_dora.checks.untrusted import load_json, table, text
 
 _MAX_DIAGNOSTICS = 100_000
 _MAX_FILES = 10_000_000
@@ -82,83 +82,80 @@ _DJANGO = re.compile(
 )
 
 
-def parse_tsc(text: str) -> Printed:
+def parse_tsc(output: str) -> Printed:
     """``tsc --pretty false --listFiles`` and vue-tsc."""
-    return Printed(_found(_TSC, text), paths=tuple(_TSC_LISTED.findall(text)))
+    return Printed(_found(_TSC, output), paths=tuple(_TSC_LISTED.findall(output)))
 
 
-def parse_svelte(text: str) -> Printed:
+def parse_svelte(output: str) -> Printed:
     """``svelte-check --output machine``."""
-    end = _SVELTE_END.search(text)
-    return Printed(_found(_SVELTE, text, code="svelte"), int(end[1]) if end else None)
+    end = _SVELTE_END.search(output)
+    return Printed(_found(_SVELTE, output, code="svelte"), int(end[1]) if end else None)
 
 
-def parse_astro(text: str) -> Printed:
+def parse_astro(output: str) -> Printed:
     """``astro check``."""
-    end = _ASTRO_END.search(text)
-    return Printed(_found(_ASTRO, text), int(end[1]) if end else None)
+    end = _ASTRO_END.search(output)
+    return Printed(_found(_ASTRO, output), int(end[1]) if end else None)
 
 
-def parse_mypy(text: str) -> Printed:
+def parse_mypy(output: str) -> Printed:
     """Mypy with one line per error, and its closing summary."""
-    ends = _MYPY_END.findall(text)
+    ends = _MYPY_END.findall(output)
     files = int(ends[-1][0] or ends[-1][1]) if ends else None
-    return Printed(_found(_MYPY, text, code="syntax"), files)
+    return Printed(_found(_MYPY, output, code="syntax"), files)
 
 
-def parse_ty(text: str) -> Printed:
+def parse_ty(output: str) -> Printed:
     """``ty check --output-format concise``."""
-    return Printed(_found(_TY, text))
+    return Printed(_found(_TY, output))
 
 
-def parse_vet(text: str) -> Printed:
+def parse_vet(output: str) -> Printed:
     """``go vet``, also when the packages do not compile."""
-    return Printed(_found(_VET, text, code="vet"))
+    return Printed(_found(_VET, output, code="vet"))
 
 
-def parse_php(text: str) -> Printed:
+def parse_php(output: str) -> Printed:
     """``php -l`` for one file after another."""
-    errors = _found(_PHP, text)
+    errors = _found(_PHP, output)
     wrong = len({one.path for one in errors})
-    return Printed(errors, len(_PHP_FINE.findall(text)) + wrong)
+    return Printed(errors, len(_PHP_FINE.findall(output)) + wrong)
 
 
-def parse_django(text: str) -> Printed:
+def parse_django(output: str) -> Printed:
     """``manage.py check``: errors and criticals only."""
-    return Printed(_found(_DJANGO, text))
+    return Printed(_found(_DJANGO, output))
 
 
-def parse_pyright(text: str) -> Printed | None:
+def parse_pyright(output: str) -> Printed | None:
     """``pyright --outputjson``; None when the text holds no such report."""
-    start = text.find("{")
-    try:
-        report = json.JSONDecoder().raw_decode(text[start:])[0] if start >= 0 else None
-    except (ValueError, RecursionError):
-        return None
+    start, end = output.find("{"), output.rfind("}")
+    report = load_json(output[start : end + 1].encode(errors="replace")) if start >= 0 else None
     if not isinstance(report, dict) or not isinstance(report.get("generalDiagnostics"), list):
         return None
-    files = _table(report.get("summary")).get("filesAnalyzed")
+    files = table(report.get("summary")).get("filesAnalyzed")
     real = isinstance(files, int) and not isinstance(files, bool) and 0 <= files <= _MAX_FILES
     return Printed(tuple(_pyright(report["generalDiagnostics"])), files if real else None)
 
 
 def _pyright(diagnostics: Iterable[object]) -> Iterable[Diagnostic]:
     for one in diagnostics:
-        entry = _table(one)
+        entry = table(one)
         if entry.get("severity") != "error":
             continue
-        line = _table(_table(entry.get("range")).get("start")).get("line")
+        line = table(table(entry.get("range")).get("start")).get("line")
         yield Diagnostic(
-            path=_text(entry.get("file")) or None,
+            path=text(entry.get("file")) or None,
             line=line + 1 if isinstance(line, int) and 0 <= line < _MAX_FILES else None,
-            code=_text(entry.get("rule")) or "error",
-            message=_first_line(_text(entry.get("message"))),
+            code=text(entry.get("rule")) or "error",
+            message=_first_line(text(entry.get("message"))),
         )
 
 
-def _found(pattern: re.Pattern[str], text: str, code: str = "error") -> tuple[Diagnostic, ...]:
+def _found(pattern: re.Pattern[str], output: str, code: str = "error") -> tuple[Diagnostic, ...]:
     errors: list[Diagnostic] = []
-    for match in pattern.finditer(text):
+    for match in pattern.finditer(output):
         parts = match.groupdict()
         errors.append(
             Diagnostic(
@@ -173,13 +170,5 @@ def _found(pattern: re.Pattern[str], text: str, code: str = "error") -> tuple[Di
     return tuple(errors)
 
 
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0][:300]
-
-
-def _text(value: object) -> str:
-    return value[:2000] if isinstance(value, str) else ""
-
-
-def _table(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _first_line(output: str) -> str:
+    return output.strip().partition("\n")[0][:300]

@@ -267,3 +267,7 @@ def test_no_json_makes_a_reader_raise(value: object) -> None:
     for parse in (parse_jest_json, parse_mocha_json, parse_go_events, parse_recorded):
         counts = parse(data)
         assert counts is None or counts.total >= 0
+
+
+def test_a_report_crowded_with_empty_lists_is_not_parsed() -> None:
+    assert parse_jest_json(b'{"testResults": [' + b"[]," * 1_000_000 + b"[]]}") is None
