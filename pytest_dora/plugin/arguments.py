@@ -63,11 +63,12 @@ def tell_apart(args: Iterable[str], here: Path) -> Given:
 
 def inside(path: Path, folders: Iterable[Path]) -> Path | None:
     """The folder that holds ``path`` or is it, whatever links lead there."""
-    forms = {Path(os.path.abspath(path)), path.resolve()}
+    forms = (Path(os.path.abspath(path)), path.resolve())
+    # as texts, for there may be a thousand folders and this is asked before every run
+    around = {str(one) for form in forms for one in (form, *form.parents)}
     for folder in folders:
-        for form in (folder, folder.resolve()):
-            if any(one == form or form in one.parents for one in forms):
-                return folder
+        if str(folder) in around or os.path.realpath(folder) in around:
+            return folder
     return None
 
 

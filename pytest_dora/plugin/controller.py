@@ -41,7 +41,7 @@ class Controller:
             for spec in state.specs
         }
         self._run: RunInfo | None = None
-        self._termination = Termination(before=self._end_workers)
+        self._termination = Termination()
         self.report: Report | None = None
         self.results: tuple[CheckResult, ...] = ()
         self.problems: list[str] = []
@@ -139,7 +139,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
-        """A terminal's Ctrl-C reaches the workers by itself; ``kill -INT`` does not."""
+        """Ctrl-C in a terminal reaches the workers by itself; a signal to us alone does not."""
         self._termination.ending = True
         self._end_workers()
 

@@ -265,7 +265,9 @@ class Distribution:
             return None
         progress = Progress()
         config.pluginmanager.register(progress, "dora-progress")
-        return AppScheduling(config, len(config.getoption("tx")), self._group, self._weigh, progress)
+        return AppScheduling(
+            config, len(config.getoption("tx")), self._group, self._weigh, progress
+        )
 
     def _group(self, nodeid: str) -> str:
         """The app of a check, the file of any other test."""

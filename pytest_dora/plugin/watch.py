@@ -9,8 +9,6 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-import pytest
-
 EXIT_ORPHANED = 70
 
 
@@ -46,11 +44,14 @@ def _wait(pid: int, descriptor: int | None, on_death: Callable[[], None]) -> Non
         os._exit(EXIT_ORPHANED)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. No ``Exception`` (as pytest's own Exit is): no check may take it for its own."""
+
+
 class Termination:
     """Turns the first SIGTERM into an orderly end; what follows while we clean up is ignored."""
 
-    def __init__(self, before: Callable[[], None] = lambda: None) -> None:
-        self._before = before
+    def __init__(self) -> None:
         self._previous: Callable[[int, FrameType | None], object] | int | None = None
         self._installed = False
         self.ending = False
@@ -70,5 +71,4 @@ class Termination:
         if self.ending:
             return
         self.ending = True
-        self._before()
-        pytest.exit("terminated (SIGTERM)")
+        raise Terminated("terminated (SIGTERM)")

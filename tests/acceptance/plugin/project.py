@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CONFTEST = '''
+CONFTEST = """
 import json, os, signal, subprocess, sys, time
 
 from pytest_dora.checks.registry import CheckSpec
@@ -52,7 +52,7 @@ def pytest_dora_checks(config):
         CheckSpec(name, lambda session, name=name: ask(name, session), f"the {name} check")
         for name in ("alpha", "beta", "gamma")
     ]
-'''
+"""
 FAKE = ("--dora-check", "alpha,beta,gamma")
 PLUGINS = ("xdist", "pytest_dora.plugin")
 MODES = {
@@ -118,7 +118,9 @@ class Project:
     def environment(self) -> dict[str, str]:
         inherited = {
             # many small runs: none of them shall compile everything anew
-            name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+            name: value
+            for name, value in os.environ.items()
+            if name != "PYTHONDONTWRITEBYTECODE"
         }
         return {
             **inherited,
