@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_dora.model.report import AppReport, Report
+from pytest_dora.model.settings import Limits
 from tests.meta.project import DOCS, PACKAGE, ROOT, pages, rows
 from tests.meta.reasons import used_reasons
 
@@ -26,6 +28,22 @@ def _help() -> str:
 
 def test_every_option_is_documented_and_every_documented_option_exists() -> None:
     assert sorted(rows(DOCS / "reference" / "options.md")) == sorted(set(_OPTION.findall(_help())))
+
+
+def test_every_limit_is_documented_with_its_value() -> None:
+    table = (DOCS / "reference" / "options.md").read_text().partition("## limits")[2]
+    documented = dict(re.findall(r"^\| (\w+_?\w*) \| ([\d,]+) \|$", table, re.MULTILINE))
+    assert {name: float(value.replace(",", "")) for name, value in documented.items()} == {
+        name: float(value) for name, value in Limits().model_dump().items()
+    }
+
+
+def test_every_key_of_a_report_is_documented() -> None:
+    page = (DOCS / "reference" / "report.md").read_text()
+    top, _, rest = page.partition("## Apps")
+    assert [name for name in Report.model_fields if f"`{name}" not in top] == []
+    apps, _, _ = rest.partition("## Levels")
+    assert [name for name in AppReport.model_fields if f"`{name}`" not in apps] == []
 
 
 def test_every_reason_is_documented_and_every_documented_reason_is_used() -> None:
