@@ -189,6 +189,8 @@ def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
     sources: list[str] = []
     for manifest in package.manifests:
         sources += ["-r", Path(manifest).name if "/" in manifest else manifest]
+    if sources or not package.installs_project:
+        sources += package.extra_requirements  # all there is, for a Pipfile
     if not sources and not package.installs_project:
         return
     venv = _venv(python)
@@ -196,7 +198,6 @@ def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
     project = (_scripts(*install, "--no-deps", "-e", "."),) if package.installs_project else ()
     frozen = package.lockfile is not None
     if sources:
-        sources += package.extra_requirements
         wheels = _fetch(*install, "--no-build", *sources)
         yield Attempt("uv pip install", (venv, wheels, *project), frozen)
         # what has a wheel still comes from the cache, which no build of the app may write
