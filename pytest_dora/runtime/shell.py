@@ -9,8 +9,8 @@ import sys
 import tempfile
 import termios
 import tty
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_dora.model.app import App
@@ -27,16 +27,24 @@ sock = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 pid, master = pty.fork()
 if pid == 0:
     os.execvp("bash" if os.path.exists("/bin/bash") else "sh", ["sh", "-i"])
+sources = [sock, master]
 while True:
-    ready, _, _ = select.select([sock, master], [], [])
-    for one in ready:
+    ready, _, _ = select.select(sources, [], [])
+    if master in ready:
         try:
-            data = os.read(one if isinstance(one, int) else one.fileno(), 65536)
+            data = os.read(master, 65536)
         except OSError:
             data = b""
         if not data:
             sys.exit(0)
-        os.write(master, data) if one is sock else sock.sendall(data)
+        sock.sendall(data)
+    if sock in ready:
+        data = sock.recv(65536)
+        if data:
+            os.write(master, data)
+        else:
+            sources.remove(sock)
+            os.write(master, b"\\x04")  # nothing more is typed: what runs may still print
 """
 
 
