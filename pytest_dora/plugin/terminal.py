@@ -39,20 +39,22 @@ class Terminal:
 
     def pytest_report_header(self) -> list[str]:
         state = self._state
-        lost = len(state.fleet.apps) - len(state.apps)
-        counted = (
-            f"{len(state.selected_apps)} of " if len(state.selected_apps) != len(state.apps) else ""
-        )
-        lines = [
-            f"dora: {counted}{len(state.apps)} apps"
-            + (f" (and {lost} failed generations)" if lost else "")
-            + f", checks: {', '.join(spec.id for spec in state.specs if spec.id in state.selected_checks)}"
-        ]
+        checks = [spec.id for spec in state.specs if spec.id in state.selected_checks]
+        lines = [f"dora: {self._apps()}, checks: {', '.join(checks)}"]
         if self._config.option.collectonly or self._config.option.verbose < 0:
             return lines
         lines += [f"dora: {line}" for line in self._abilities()]
         lines += [f"dora: {one_line(note)}" for note in state.fleet.notes[:10]]
         return lines
+
+    def _apps(self) -> str:
+        all_apps, selected = len(self._state.apps), len(self._state.selected_apps)
+        lost = len(self._state.fleet.apps) - all_apps
+        text = f"{selected} of " if selected != all_apps else ""
+        text += f"{all_apps} app{'' if all_apps == 1 else 's'}"
+        if lost:
+            text += f" (and {lost} failed generation{'' if lost == 1 else 's'})"
+        return text
 
     def _abilities(self) -> Sequence[str]:
         try:

@@ -93,7 +93,7 @@ def test_workers_end_at_once_when_their_controller_is_killed(project: Project) -
         assert len(workers) >= 2
         process.kill()
         process.wait()
-        gone, alive = psutil.wait_procs(workers, timeout=3)
+        _, alive = psutil.wait_procs(workers, timeout=3)
     assert alive == []
     report = project.report()
     assert report["status"] == "started", "what a killed run leaves must not look finished"
