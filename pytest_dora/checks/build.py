@@ -61,9 +61,7 @@ _ADVISORY = frozenset(
 """Findings that are published and do not fail the build."""
 
 
-def _result(
-    session: AppSession, view: WorkspaceView, findings: tuple[Finding, ...]
-) -> CheckResult:
+def _result(session: AppSession, view: WorkspaceView, findings: tuple[Finding, ...]) -> CheckResult:
     decisive = [
         finding
         for finding in findings

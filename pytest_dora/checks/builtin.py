@@ -17,9 +17,7 @@ BUILTIN: tuple[CheckSpec, ...] = (
         profiles=EVERY_PROFILE,
         retry=(Stage.SERVER, Stage.BUILT, Stage.TESTS_WORKSPACE, Stage.INSTALLED),
     ),
-    CheckSpec(
-        "typecheck", check_typecheck, "the project's own type checker reports no error"
-    ),
+    CheckSpec("typecheck", check_typecheck, "the project's own type checker reports no error"),
     CheckSpec(
         "tests",
         check_tests,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from posixpath import dirname
 
@@ -37,6 +37,7 @@ from pytest_dora.discovery.container import Image
 from pytest_dora.discovery.context import Context
 from pytest_dora.discovery.files import Tree
 from pytest_dora.discovery.python_code import Application
+from pytest_dora.discovery.starts import distinct, without_services
 from pytest_dora.model.plan import (
     BuildStep,
     Ecosystem,
@@ -45,8 +46,6 @@ from pytest_dora.model.plan import (
     Package,
     Plan,
     Process,
-    ServiceKind,
-    ServiceNeed,
     StartPlan,
     TestSuite,
     TypecheckStep,
@@ -91,7 +90,7 @@ def plan_of(tree: Tree) -> Plan:
     needs = services.services(context, sources, reads, variables, found.compose)
     names = stack.names(context, found.applications)
     rules = migrations.with_migrations(context, rules, needs)
-    starts = _distinct([*declarations, *rules])
+    starts = distinct([*declarations, *rules])
     return Plan(
         stack=names,
         workdir=_workdir(found),
@@ -100,7 +99,7 @@ def plan_of(tree: Tree) -> Plan:
         entry_modules=_entry_modules(found, starts),
         typechecks=tuple(_typechecks(found)),
         tests=tuple(_tests(found)),
-        starts=tuple(_without_services(start, needs) for start in starts[:MAX_STARTS]),
+        starts=tuple(without_services(start, needs) for start in starts[:MAX_STARTS]),
         services=needs,
         env=variables,
         health_paths=_health(found, sources, names),
@@ -266,23 +265,6 @@ def _static(found: _Found) -> Iterator[StartPlan]:
         yield static.start(folder, index, fallback=fallback)
 
 
-def _distinct(starts: Iterable[StartPlan]) -> list[StartPlan]:
-    """Candidates without those that run the same commands again."""
-    kept: list[StartPlan] = []
-    seen: set[str] = set()
-    for start in starts:
-        key = repr(
-            (
-                [(one.argv, one.cwd) for one in start.prepare],
-                [(one.argv, one.cwd, one.site) for one in start.processes],
-            )
-        )
-        if key not in seen:
-            seen.add(key)
-            kept.append(start)
-    return kept
-
-
 def _builds(found: _Found) -> Iterator[BuildStep]:
     """JavaScript first: servers of other languages serve what it builds."""
     context = found.context
@@ -372,29 +354,6 @@ def _workdir(found: _Found) -> str:
         if image.mount is not None:
             return image.mount
     return container.DEFAULT_WORKDIR
-
-
-def _without_services(start: StartPlan, needs: Sequence[ServiceNeed]) -> StartPlan:
-    """Addresses of databases come from whoever provides them, not from the image."""
-    provided = {name for need in needs for name in need.env_names}
-    if any(need.kind is ServiceKind.DATABRICKS for need in needs):
-        provided |= {"DATABRICKS_HOST", "DATABRICKS_TOKEN"}
-    if not provided:
-        return start
-
-    def cleaned(values: dict[str, str]) -> dict[str, str]:
-        return {name: value for name, value in values.items() if name not in provided}
-
-    return start.model_copy(
-        update={
-            "prepare": tuple(
-                one.model_copy(update={"env": cleaned(one.env)}) for one in start.prepare
-            ),
-            "processes": tuple(
-                one.model_copy(update={"env": cleaned(one.env)}) for one in start.processes
-            ),
-        }
-    )
 
 
 def _ignored(found: _Found) -> tuple[str, ...]:

@@ -79,11 +79,16 @@ def _read(package: Package, root: Path, name: str) -> bytes:
     return read_regular(root, str(Path(package.path, name)), _MANIFEST_BYTES) or b""
 
 
-def _root_scripts(package: Package, root: Path) -> Iterator[Command]:
+_LIFECYCLE = ("preinstall", "install", "postinstall", "prepare")
+
+
+def _root_scripts(
+    package: Package, root: Path, names: tuple[str, ...] = _LIFECYCLE
+) -> Iterator[Command]:
     """The project's own lifecycle scripts, in npm's order."""
     scripts = _manifest(package, root).get("scripts")
     if isinstance(scripts, dict):
-        for name in ("preinstall", "install", "postinstall", "prepare"):
+        for name in names:
             if isinstance(scripts.get(name), str):
                 yield _scripts(package.manager.value, "run", name)
 
@@ -91,7 +96,9 @@ def _root_scripts(package: Package, root: Path) -> Iterator[Command]:
 def _npm(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
     flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
     cache = {"npm_config_cache": f"{CACHE}/npm"}
-    after = (_scripts("npm", "rebuild", "--no-audit", "--no-fund"), *_root_scripts(package, root))
+    # a rebuild runs the project's own scripts as well, all but the last
+    rebuild = _scripts("npm", "rebuild", "--no-audit", "--no-fund")
+    after = (rebuild, *_root_scripts(package, root, ("prepare",)))
     if package.lockfile:
         yield Attempt("npm ci", (_fetch("npm", "ci", *flags, **cache), *after), frozen=True)
     yield Attempt("npm install", (_fetch("npm", "install", *flags, **cache), *after), frozen=False)
@@ -160,19 +167,19 @@ def _uv(package: Package, root: Path, python: str) -> Iterator[Attempt]:
     venv = _venv(python)
     yield Attempt(
         "uv sync --frozen",
-        (venv, fetch, *((_scripts(*sync),) if package.installs_project else ()), *_extra(package)),
+        (*venv, fetch, *((_scripts(*sync),) if package.installs_project else ()), *_extra(package)),
         frozen=True,
     )
     built = _scripts(*sync, *project)
     yield Attempt(
-        "uv sync --frozen, building sources", (venv, built, *_extra(package)), frozen=True
+        "uv sync --frozen, building sources", (*venv, built, *_extra(package)), frozen=True
     )
     yield from _pip(package, root, python)
 
 
-def _venv(python: str) -> Command:
+def _venv(python: str) -> tuple[Command, Command]:
     """An environment that is new: uv runs its interpreter, and so whatever was put into it."""
-    return _fetch("uv", "venv", "--clear", "--python", python, ".venv")
+    return _fetch("rm", "-rf", ".venv"), _fetch("uv", "venv", "--python", python, ".venv")
 
 
 def _extra(package: Package) -> tuple[Command, ...]:
@@ -199,14 +206,14 @@ def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
     frozen = package.lockfile is not None
     if sources:
         wheels = _fetch(*install, "--no-build", *sources)
-        yield Attempt("uv pip install", (venv, wheels, *project), frozen)
+        yield Attempt("uv pip install", (*venv, wheels, *project), frozen)
         # what has a wheel still comes from the cache, which no build of the app may write
         most = Command(wheels.argv, Trust.FETCH, wheels_only=True)
         built = _scripts(*install, *sources)
-        yield Attempt("uv pip install, building sources", (venv, most, built, *project), frozen)
+        yield Attempt("uv pip install, building sources", (*venv, most, built, *project), frozen)
     else:
         editable = _scripts(*install, "-e", ".")
-        yield Attempt("uv pip install .", (venv, editable, *_extra(package)), frozen)
+        yield Attempt("uv pip install .", (*venv, editable, *_extra(package)), frozen)
 
 
 # --- others ---------------------------------------------------------------------------------

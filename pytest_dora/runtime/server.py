@@ -154,9 +154,7 @@ def _available(program: str) -> bool:
     return shutil.which(program, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin") is not None
 
 
-def _spawn(
-    view: WorkspaceView, process: Process, env: Mapping[str, str], port: int
-) -> Running:
+def _spawn(view: WorkspaceView, process: Process, env: Mapping[str, str], port: int) -> Running:
     argv = [word.replace("{port}", str(port)) for word in process.argv]
     try:
         return view.spawn(
@@ -241,13 +239,17 @@ def _exited(app: RunningApp, ended: tuple[str, int], app_plan: Plan) -> StartFai
             "env_missing", f"{name} exited with {how}: {lacks} is not declared ({said})", output
         )
     if status == 0:
-        return StartFailed("exited_unbound", f"{name} exited with status 0 and served nothing", output)
+        return StartFailed(
+            "exited_unbound", f"{name} exited with status 0 and served nothing", output
+        )
     return StartFailed("exited", f"{name} exited with {how}: {said}", output)
 
 
 def _preferred(listeners: Sequence[Listener], declared: int | None) -> list[Listener]:
     """The declared port first, then the order of port numbers; one entry per port."""
-    by_port = {one.port: one for one in sorted(listeners, key=lambda one: one.address, reverse=True)}
+    by_port = {
+        one.port: one for one in sorted(listeners, key=lambda one: one.address, reverse=True)
+    }
     return sorted(by_port.values(), key=lambda one: (one.port != declared, one.port))
 
 

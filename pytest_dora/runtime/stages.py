@@ -48,8 +48,12 @@ def install(session: AppSession) -> WorkspaceView:
     findings = session.findings[Stage.INSTALLED]
     if copied.skipped:
         findings.append(
-            _finding("build.copy", FindingOutcome.PASS, f"left out: {'; '.join(copied.skipped[:5])}",
-                     skipped=list(copied.skipped[:50]))
+            _finding(
+                "build.copy",
+                FindingOutcome.PASS,
+                f"left out: {'; '.join(copied.skipped[:5])}",
+                skipped=list(copied.skipped[:50]),
+            )
         )
     log = "build"
     fetch = WorkspaceView(
@@ -328,9 +332,7 @@ def _start_failed(session: AppSession, failures: list[tuple[str, StartFailed]]) 
     if missing and first.reason != "env_missing":
         names = ", ".join(kind.value for kind in missing)
         message = f"needs {names}, which is not provided here; {first.message}"
-        return StageFailed(
-            Stage.SERVER, Outcome.INCONCLUSIVE, "service_missing", message, findings
-        )
+        return StageFailed(Stage.SERVER, Outcome.INCONCLUSIVE, "service_missing", message, findings)
     return StageFailed(
         Stage.SERVER, Outcome.FAILED, first.reason, f"{first.message} ({source})", findings
     )
@@ -353,5 +355,3 @@ def _finding(
             "evidence": evidence,
         }
     )
-
-

@@ -12,7 +12,9 @@ EXACT = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z][0-9A-Za-z.-]{0,39}
 
 _NUMBERS = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?", re.ASCII)
 _PART = r"(\d{1,9}|[xX*])"
-_PARTIAL = re.compile(rf"[v=]*{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:[-+][0-9A-Za-z.+-]*)?", re.ASCII)
+_PARTIAL = re.compile(
+    rf"[v=]*{_PART}(?:\.{_PART})?(?:\.{_PART})?(?:[-+][0-9A-Za-z.+-]*)?", re.ASCII
+)
 _COMPARATOR = re.compile(r"(\^|~>?|>=|<=|>|<|=|)\s*(\S+)")
 _OPERATOR_SPACE = re.compile(r"(\^|~>?|>=|<=|>|<|=)\s+")
 _HYPHEN = re.compile(r"(\S+)\s+-\s+(\S+)")

@@ -141,9 +141,7 @@ class WorkspaceView:
             self.fill(argv), cwd=self.inside(cwd), env=self.environment(package, cwd, env), log=sink
         )
 
-    def environment(
-        self, package: str, cwd: str, env: Mapping[str, str] | None
-    ) -> dict[str, str]:
+    def environment(self, package: str, cwd: str, env: Mapping[str, str] | None) -> dict[str, str]:
         """Later entries win: our own, the app's declarations, the services', the command's."""
         tools = [folder for tool in self._toolchains for folder in tool.bin_dirs]
         values = {

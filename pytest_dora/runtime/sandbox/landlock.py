@@ -90,9 +90,7 @@ class Confinement:
         network = 0 if ports is None else _BIND_TCP | _CONNECT_TCP
         if network and self.abi < _NETWORK_ABI:
             raise OSError(38, f"Landlock ABI {self.abi} cannot confine TCP (kernel 6.7 or newer)")
-        attributes = _RulesetAttributes(
-            self.rights, network, 3 if self.abi >= _SCOPE_ABI else 0
-        )
+        attributes = _RulesetAttributes(self.rights, network, 3 if self.abi >= _SCOPE_ABI else 0)
         ruleset = self._call(_CREATE, ctypes.byref(attributes), self._size(), 0)
         try:
             for path in (*self.wanted["read"], "/proc/self"):

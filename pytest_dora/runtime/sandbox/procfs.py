@@ -28,12 +28,14 @@ def listening_sockets() -> list[dict[str, Any]]:
             fields = row.split()
             if fields[3] == "0A":
                 address, _, port = fields[1].partition(":")
-                found.append({
-                    "address": decode_address(address, width),
-                    "port": int(port, 16),
-                    "inode": int(fields[9]),
-                    "pid": 0,
-                })
+                found.append(
+                    {
+                        "address": decode_address(address, width),
+                        "port": int(port, 16),
+                        "inode": int(fields[9]),
+                        "pid": 0,
+                    }
+                )
     return found
 
 

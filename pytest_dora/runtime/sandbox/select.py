@@ -111,7 +111,11 @@ def self_test(tier: Tier) -> SelfTest:
                     timeout=20,
                 )  # fmt: skip
         lines = done.output.strip().splitlines()
-        return SelfTest(tier, json.loads(lines[-1]) if done.ok and lines else {}, None if done.ok else done.output[-300:])
+        return SelfTest(
+            tier,
+            json.loads(lines[-1]) if done.ok and lines else {},
+            None if done.ok else done.output[-300:],
+        )
     except (SandboxUnavailable, OSError, ValueError) as error:
         return SelfTest(tier, {}, str(error))
     finally:
@@ -138,7 +142,9 @@ def choose_tier(mode: SandboxMode) -> Tier:
     used only when it was typed."""
     if mode is SandboxMode.NONE:
         return Tier.NONE
-    wanted = [Tier(mode.value)] if mode is not SandboxMode.AUTO else [Tier.BUBBLEWRAP, Tier.LANDLOCK]
+    wanted = (
+        [Tier(mode.value)] if mode is not SandboxMode.AUTO else [Tier.BUBBLEWRAP, Tier.LANDLOCK]
+    )
     said: list[str] = []
     for tier in wanted:
         tried = self_test(tier)

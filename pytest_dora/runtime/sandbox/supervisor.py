@@ -156,8 +156,13 @@ class Supervisor:
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE,
-                           signal.SIGCHLD):
+            for number in (
+                signal.SIGTERM,
+                signal.SIGINT,
+                signal.SIGHUP,
+                signal.SIGPIPE,
+                signal.SIGCHLD,
+            ):
                 signal.signal(number, signal.SIG_DFL)
             null = os.open("/dev/null", os.O_RDONLY)
             os.dup2(null, 0)
@@ -218,12 +223,14 @@ class Supervisor:
                 return
             name = self.processes.pop(pid, None)
             if name is not None:
-                self.send({
-                    "event": "exit",
-                    "name": name,
-                    "status": os.waitstatus_to_exitcode(status),
-                    "cpu": usage.ru_utime + usage.ru_stime,
-                })
+                self.send(
+                    {
+                        "event": "exit",
+                        "name": name,
+                        "status": os.waitstatus_to_exitcode(status),
+                        "cpu": usage.ru_utime + usage.ru_stime,
+                    }
+                )
 
     def do_signal(self, request: Message, _: list[int]) -> Answer:
         for pid, name in list(self.processes.items()):
@@ -328,8 +335,11 @@ def unshare_network(libc: ctypes.CDLL) -> bool:
     if libc.unshare(CLONE_NEWNET) != 0:
         if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
             return False
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"),
-                           ("gid_map", f"{gid} {gid} 1")):
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {uid} 1"),
+            ("gid_map", f"{gid} {gid} 1"),
+        ):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -341,9 +351,11 @@ def unshare_network(libc: ctypes.CDLL) -> bool:
 def execute(argv: list[str], env: dict[str, str]) -> None:
     """Exec with the PATH of ``env``; os.execvpe would import modules we cannot read any more."""
     name = argv[0]
-    places = [name] if "/" in name else [
-        os.path.join(folder, name) for folder in env.get("PATH", "/usr/bin:/bin").split(":")
-    ]
+    places = (
+        [name]
+        if "/" in name
+        else [os.path.join(folder, name) for folder in env.get("PATH", "/usr/bin:/bin").split(":")]
+    )
     refused: OSError = FileNotFoundError(errno.ENOENT, "No such file or directory", name)
     for place in places:
         try:

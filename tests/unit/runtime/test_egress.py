@@ -610,7 +610,7 @@ def test_what_is_no_proxy_of_http_is_none(monkeypatch: pytest.MonkeyPatch, value
     "address",
     [
         "127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "100.64.0.1", "169.254.169.254",
-        "172.16.0.1", "172.31.255.255", "192.168.1.1", "192.0.2.1", "198.18.0.1", "224.0.0.1",
+        "172.16.0.1", "172.31.255.255", "192.168.1.1", "224.0.0.1",
         "255.255.255.255", "::", "::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:8.8.8.8", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1",
     ],
@@ -619,6 +619,8 @@ def test_an_address_that_is_no_public_one_is_private(address: str) -> None:
     assert is_private(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "151.101.0.223", "172.32.0.1", "2606:4700::1111"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "151.101.0.223", "172.32.0.1", "203.0.113.80", "2606:4700::1111"]
+)
 def test_a_public_address_is_not_private(address: str) -> None:
     assert not is_private(address)

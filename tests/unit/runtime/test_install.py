@@ -91,7 +91,7 @@ def test_a_fetch_of_python_packages_builds_nothing(manager: Manager, root: Path)
     for attempt in attempts(wanted, root, "/usr/bin/python3"):
         fetches = [one.argv for one in attempt.commands if one.trust is Trust.FETCH]
         for argv in fetches:
-            assert argv[:2] == ("uv", "venv") or "--no-build" in argv
+            assert argv[:2] in {("rm", "-rf"), ("uv", "venv")} or "--no-build" in argv
 
 
 @pytest.mark.parametrize("manager", [Manager.UV, Manager.PIP, Manager.POETRY])
@@ -103,8 +103,11 @@ def test_a_trusted_uv_never_meets_an_environment_that_something_was_installed_in
         manager, manifests=("requirements.txt",), installs_project=True, extra_requirements=("x",)
     )
     for attempt in attempts(wanted, root, "/usr/bin/python3"):
-        assert attempt.commands[0].argv[:3] == ("uv", "venv", "--clear"), attempt.name
-        trusts = [command.trust for command in attempt.commands[1:]]
+        assert [command.argv[:2] for command in attempt.commands[:2]] == [
+            ("rm", "-rf"),
+            ("uv", "venv"),
+        ]
+        trusts = [command.trust for command in attempt.commands[2:]]
         assert Trust.FETCH not in trusts[1:], attempt.name
 
 
@@ -127,6 +130,16 @@ def test_the_apps_own_lifecycle_scripts_run_in_npms_order(root: Path) -> None:
     (attempt,) = attempts(package(Manager.BUN, lock=False), root, None)
     assert [command.argv for command in attempt.commands[1:]] == [
         ("bun", "run", name) for name in ("preinstall", "install", "postinstall", "prepare")
+    ]
+
+
+def test_scripts_that_a_rebuild_runs_are_not_run_twice(root: Path) -> None:
+    scripts = dict.fromkeys(("prepare", "postinstall", "install", "preinstall"), "x")
+    (root / "package.json").write_text(json.dumps({"scripts": scripts}))
+    (attempt,) = attempts(package(Manager.NPM, lock=False), root, None)
+    assert [command.argv[1:3] for command in attempt.commands[1:]] == [
+        ("rebuild", "--no-audit"),
+        ("run", "prepare"),
     ]
 
 

@@ -47,13 +47,13 @@ def folder(tmp_path: Path, tier: Tier) -> Path:
 def open_sandbox(folder: Path, tier: Tier) -> Iterator[Opener]:
     opened: list[Sandbox] = []
 
-    def open_it(bounds: Bounds = Bounds()) -> Sandbox:
+    def open_it(bounds: Bounds | None = None) -> Sandbox:
         inside = "/app" if tier is Tier.BUBBLEWRAP else str(folder)
         spec = SandboxSpec(
             name="hostile",
             mounts=(Mount(folder, inside, writable=True),),
             env={"PATH": PATH, "HOME": inside},
-            bounds=bounds,
+            bounds=bounds or Bounds(),
         )
         opened.append(Sandbox.open(spec, tier))
         return opened[-1]
@@ -115,9 +115,7 @@ def test_daemons_end_with_the_command_that_left_them(open_sandbox: Opener, folde
 
 
 def test_a_program_that_ignores_sigterm_is_ended_at_its_deadline(open_sandbox: Opener) -> None:
-    done = open_sandbox().run(
-        ["bash", "-c", "trap '' TERM; while :; do :; done"], timeout=0.5
-    )
+    done = open_sandbox().run(["bash", "-c", "trap '' TERM; while :; do :; done"], timeout=0.5)
     assert done.timed_out
     assert done.exit_code is None
     assert done.seconds < 6
@@ -142,7 +140,9 @@ def test_endless_output_is_cut_and_costs_no_disk(open_sandbox: Opener, tmp_path:
 
 
 def test_escape_sequences_never_reach_the_reader(open_sandbox: Opener) -> None:
-    printed = shell(open_sandbox(), r"printf '\033[31mred\033[0m \033]0;title\007 bell\007 \r::error'")
+    printed = shell(
+        open_sandbox(), r"printf '\033[31mred\033[0m \033]0;title\007 bell\007 \r::error'"
+    )
     assert "\x1b" not in printed
     assert "\x07" not in printed
     assert "red" in printed

@@ -47,12 +47,15 @@ class Holder:
             self.holds.set()
 
     def end(self) -> None:
-        self.process.communicate(timeout=20)
+        # not communicate(): the listener may still be reading
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=20)
 
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-            self.process.communicate(timeout=20)
+            self.process.wait(timeout=20)
 
 
 class Processes:
