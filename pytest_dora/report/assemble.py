@@ -120,7 +120,7 @@ def _app(
         claimed = app.generation
     # An app without results of ours (a failed generation) may still have been asked.
     folder = app.path is not None or any(
-        outcome is not Outcome.NOT_RUN and results[check].reason != "no_folder"
+        outcome is not Outcome.NOT_RUN and results[check].reason != "generation_failed"
         for check, outcome in outcomes.items()
     )
     if app.generation is not None and app.path is None:

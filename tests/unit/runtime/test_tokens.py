@@ -37,11 +37,13 @@ class Holder:
         )
         self.holds = threading.Event()
         self.contended: bool | None = None
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        with self.process.stdout as stdout:
+            line = stdout.readline()
         if line:
             self.contended = line.strip() == "True"
             self.holds.set()
@@ -51,11 +53,12 @@ class Holder:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(timeout=20)
+        self._listener.join(20)
 
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-            self.process.wait(timeout=20)
+        self.end()
 
 
 class Processes:
