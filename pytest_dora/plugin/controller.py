@@ -46,6 +46,8 @@ class Controller:
         self.results: tuple[CheckResult, ...] = ()
         self.problems: list[str] = []
         """Why the session fails though no item did, one line each."""
+        self.notes: list[str] = []
+        """What else a person should know, one line each."""
 
     # --- beginning --------------------------------------------------------------------------
 
@@ -191,8 +193,9 @@ class Controller:
             self._state.settings,
             status=status,
         )
-        told = write_report(self.report, self.results, list(facts.values()), self._state.output)
-        self.problems += told
+        self.notes += write_report(
+            self.report, self.results, list(facts.values()), self._state.output
+        )
         write_history(self._state.output / "history.json", self.results)
         self._judge(session, self.report)
         self._config.hook.pytest_dora_write(report=self.report, run_dir=self._state.run_dir)
@@ -221,9 +224,8 @@ class Controller:
         if all(one.outcome in _UNJUDGED for one in self.results):
             self.problems.append("nothing was judged")
         gate = report.gate
-        if gate.status is GateStatus.NOT_EVALUATED or gate.met is False:
-            self.problems.append("the gate is not met")
-        if self.problems and session.exitstatus in _RAISABLE:
+        refused = gate.status is GateStatus.NOT_EVALUATED or gate.met is False
+        if (self.problems or refused) and session.exitstatus in _RAISABLE:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _note_exception(self, error: Exception) -> None:

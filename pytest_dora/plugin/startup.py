@@ -44,6 +44,7 @@ def start(config: pytest.Config) -> None:
 
 def _register_controller(config: pytest.Config, state: RunState) -> None:
     from pytest_dora.plugin.controller import Controller
+    from pytest_dora.plugin.live import make_live
     from pytest_dora.plugin.scheduler import Distribution
     from pytest_dora.plugin.terminal import Terminal
 
@@ -53,6 +54,9 @@ def _register_controller(config: pytest.Config, state: RunState) -> None:
     register(Terminal(config, state, controller), "dora-terminal")
     if not config.option.collectonly:
         register(controller, "dora-controller")
+    live = make_live(config, state)
+    if live is not None:
+        register(live, "dora-live")
 
 
 def _controller_state(config: pytest.Config, given: arguments.Given) -> RunState:

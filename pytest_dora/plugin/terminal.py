@@ -73,6 +73,8 @@ class Terminal:
             if verdict:
                 good = controller.report.gate.met is True
                 terminalreporter.write_line(verdict, bold=True, green=good, red=not good)
+        for note in controller.notes:
+            terminalreporter.write_line(f"dora: {one_line(note)}")
         for problem in controller.problems:
             terminalreporter.write_line(f"dora: {problem}", red=True)
 
@@ -123,5 +125,7 @@ def gate_sentence(gate: Gate) -> str:
     if gate.fail_under is None:
         return f"{share}{percent}; no share was required."
     state = "met" if gate.met else "NOT met"
-    broken = "" if gate.met else f" ({one_line('; '.join(gate.reasons), 500)})"
+    # the share itself is said here already
+    more = [reason for reason in gate.reasons if not reason.startswith(share)]
+    broken = f" ({one_line('; '.join(more), 500)})" if more else ""
     return f"The gate is {state}: {share}{percent}, {gate.fail_under:g} % required{broken}."
