@@ -169,6 +169,11 @@ def install(cache_owner: bool) -> dict[str, str]:
         "npm_config_audit": "false",
         "UV_LINK_MODE": "copy",
         "UV_NO_PROGRESS": "1",
+        # a busy machine is no reason for a verdict
+        "UV_HTTP_CONNECT_TIMEOUT": "60",
+        "UV_HTTP_TIMEOUT": "120",
+        "UV_HTTP_RETRIES": "5",
+        "npm_config_fetch_retries": "5",
         "UV_OFFLINE": "0",
         "UV_NO_SYNC": "0",
         "UV_FROZEN": "0",

@@ -110,6 +110,8 @@ def _install_package(session: AppSession, package: Package, owner: _Owner) -> No
     failed: Completed | None = None
     for attempt in choices:
         done = _run_attempt(session, package, attempt, owner)
+        if done is not None and _out_of_reach(done):
+            done = _run_attempt(session, package, attempt, owner)
         if done is None:
             if package.lockfile is not None and not attempt.frozen:
                 findings.append(
@@ -125,8 +127,8 @@ def _install_package(session: AppSession, package: Package, owner: _Owner) -> No
                 _finding("build.install", FindingOutcome.PASS, f"{attempt.name}{where}")
             )
             return
-        failed = failed or done
-        if network_trouble(done.output) and not _NO_SUCH_PACKAGE.search(done.output):
+        failed = done  # what the most lenient recipe says, not what our own strictness broke
+        if _out_of_reach(done):
             break
     if failed is not None:
         raise _install_failed(failed, where)
@@ -168,12 +170,17 @@ def _install_wheels(
         left_out += found
 
 
+def _out_of_reach(done: Completed) -> bool:
+    """Whether a registry could not be reached, which says nothing about the app."""
+    return network_trouble(done.output) and not _NO_SUCH_PACKAGE.search(done.output)
+
+
 def _install_failed(done: Completed, where: str) -> StageFailed:
     command = " ".join(done.argv[:4])
     said = first_error(done.output)
     if done.timed_out:
         outcome, reason = Outcome.FAILED, "timeout"
-    elif network_trouble(done.output) and not _NO_SUCH_PACKAGE.search(done.output):
+    elif _out_of_reach(done):
         outcome, reason = Outcome.INCONCLUSIVE, "network"
     else:
         outcome, reason = Outcome.FAILED, "install_failed"
