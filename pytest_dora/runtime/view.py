@@ -165,10 +165,18 @@ class WorkspaceView:
         words = [word.replace("{workdir}", self.workdir) for word in argv]
         if self._engine.tier is not Tier.BUBBLEWRAP:
             words = [self._on_host(word) for word in words]
-        if self._plan.workdir != self.workdir and self._plan.workdir not in ("", "/"):
-            own = re.compile(rf"(?<![\w/.-]){re.escape(self._plan.workdir)}(?=/|$)")
-            words = [own.sub(self.workdir, word) for word in words]
+        if self._plan.workdir != self.workdir and self._plan.workdir.strip("/"):
+            own = re.compile(rf"(?<![\w/.-]){re.escape(self._plan.workdir.rstrip('/'))}(/[^\s:;,'\"]*)?(?![\w.-])")
+            words = [own.sub(self._in_workdir, word) for word in words]
         return tuple(words)
+
+    def _in_workdir(self, found: re.Match[str]) -> str:
+        """A path of the app's where its tree is; one of the system's as it was, when an image
+        mixes both (``WORKDIR /usr``)."""
+        rest = found[1] or ""
+        if rest and is_system(self._plan.workdir) and os.path.exists(found[0]):
+            return found[0]
+        return self.workdir + rest
 
     def _on_host(self, word: str) -> str:
         """Without mounts, our folders are where they are on the host, and ports are leased."""
@@ -282,5 +290,10 @@ def workdir(plan: Plan, root: Path, tier: Tier) -> str:
     """Where the app's tree is seen: the image's WORKDIR unless that would hide the system."""
     if tier is not Tier.BUBBLEWRAP:
         return str(root)
-    wanted = plan.workdir.rstrip("/")
-    return "/app" if _FORBIDDEN_WORKDIRS.match(wanted) or wanted[:1] != "/" else wanted
+    return "/app" if is_system(plan.workdir) else re.sub("/+", "/", plan.workdir.rstrip("/"))
+
+
+def is_system(folder: str) -> bool:
+    """Whether a tree mounted there would hide what the sandbox needs."""
+    plain = re.sub("/+", "/", folder).rstrip("/")
+    return folder[:1] != "/" or _FORBIDDEN_WORKDIRS.match(plain) is not None
