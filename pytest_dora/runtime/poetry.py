@@ -19,8 +19,10 @@ _EXPORT = "poetry-plugin-export"
 
 
 def find_poetry(host: Host, uv: Toolchain, interpreters: Sequence[Interpreter]) -> Toolchain:
-    """Poetry with its export plugin, so that a locked project is installed like any other:
-    ``poetry export`` runs no code of the app and uv does the rest. Raises ToolMissing.
+    """Poetry with its export plugin: uv cannot read poetry.lock, but what it is exported to.
+
+    The export needs no network. It may load plugins that the app names, so it is no step to be
+    trusted with a cache. Raises ToolMissing.
     """
     folder = _cached(host) or _fetch(host, uv, interpreters)
     version = folder.name.removeprefix("poetry-")

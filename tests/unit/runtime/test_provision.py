@@ -107,7 +107,9 @@ def test_poetry_is_fetched_and_exports_a_lockfile(cache: Path, tmp_path: Path) -
         '[tool.poetry]\nname = "a"\nversion = "1"\npackage-mode = false\n'
         '[tool.poetry.dependencies]\npython = "^3.10"\n'
     )
-    tools = Toolchains(cache).resolve(package(Manager.POETRY, runtime_requires="^3.10"))
+    tools = Toolchains(cache).resolve(
+        package(Manager.POETRY, runtime_requires="^3.10", lockfile="poetry.lock")
+    )
     assert [tool.name for tool in tools] == ["python", "uv", "poetry"]
     done = in_sandbox(tools, tmp_path, "poetry", "check")
     assert done.ok, done.output
