@@ -177,7 +177,7 @@ def refuse_untrusted(
         if app is not None:
             raise pytest.UsageError(
                 f"{path}, {what}, lies inside the app {app}, and apps are neither trusted nor "
-                f"written to; run from outside of it, or use `pytest-dora run {app}`"
+                "written to; run from a folder outside of it"
             )
     for folder in fleet_file.parents:
         conftest = folder / "conftest.py"

@@ -38,6 +38,7 @@ class Execution:
         self._facts: dict[str, dict[str, Any]] = {}
         self._told: set[str] = set()
         self._reported_failed: dict[Pair, bool] = {}
+        self._failed_apps: set[str] = set()
         self._ran: Counter[str] = Counter()
         config.stash[EXECUTION] = self
         config.stash[SESSIONS] = self.session
@@ -65,9 +66,7 @@ class Execution:
     def _close(self, app_id: str) -> None:
         session = self._open.pop(app_id, None)
         if session is not None:
-            session.close(
-                any(failed for (one, _), failed in self._reported_failed.items() if one == app_id)
-            )
+            session.close(app_id in self._failed_apps)
 
     # --- one item ---------------------------------------------------------------------------
 
@@ -174,6 +173,8 @@ class Execution:
             report.longrepr = (str(item.path), 1, report.longrepr[2])
         pair = (result.app_id, result.check_id)
         self._reported_failed[pair] = report.failed or answered
+        if self._reported_failed[pair]:
+            self._failed_apps.add(result.app_id)
         facts = None
         if result.app_id not in self._told:
             facts = self._facts.get(result.app_id)

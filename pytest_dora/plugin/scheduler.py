@@ -215,7 +215,7 @@ class AppScheduling:
         return self._ids[index]
 
 
-@dataclass
+@dataclass(eq=False)  # pytest 8 keeps plugins in a set
 class Progress:
     """Which items were seen to begin and to end, so that a death is blamed on the right one."""
 
