@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.benchmarks import app_ratio, collection, fleet_ratio, import_cost, overhead_per_check
 from tests.benchmarks.harness import (
     EXAMPLES,
+    Neighbours,
     Options,
     ProgramFailed,
     Result,
@@ -32,12 +33,14 @@ def main() -> int:
     facts = machine()
     _say("  ".join(f"{name} {value}" for name, value in facts.items()))
     if facts["load_average"] > cores() / 2:
-        _say("WARNING: other work is running on this machine; only ratios mean anything")
+        _say("WARNING: other programs keep this machine busy; what is not met may be their doing")
     results: list[Result] = []
     broken: list[str] = []
     for name in typed.names or BENCHMARKS:
         try:
-            results.append(BENCHMARKS[name](Options(runs=typed.runs, apps=typed.apps)))
+            with Neighbours() as neighbours:
+                results.append(BENCHMARKS[name](Options(runs=typed.runs, apps=typed.apps)))
+            results[-1].notes += neighbours.note()
         except ProgramFailed as failure:
             broken.append(f"{name} could not be measured: {failure}")
             _say(broken[-1])

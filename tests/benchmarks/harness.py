@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -182,6 +183,34 @@ def median_run(runs: Sequence[Ran]) -> Ran:
         wall=statistics.median(ran.wall for ran in runs),
         cpu=statistics.median(ran.cpu for ran in runs),
     )
+
+
+class Neighbours:
+    """How much of the processors other programs took while a benchmark ran."""
+
+    _QUIET = 0.1
+
+    def __enter__(self) -> Self:
+        self._before = self._now()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        busy, ours, clock = (
+            after - before for after, before in zip(self._now(), self._before, strict=True)
+        )
+        self.share = max(0.0, busy - ours) / (clock * cores())
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        own = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        ours = sum(usage.ru_utime + usage.ru_stime for usage in own)
+        return sum(times[:8]) - times.idle - times.iowait, ours, time.perf_counter()
+
+    def note(self) -> list[str]:
+        if self.share <= self._QUIET:
+            return []
+        return [f"other programs took {self.share:.0%} of the processors: measure again alone"]
 
 
 # --- pytest ---------------------------------------------------------------------------------
