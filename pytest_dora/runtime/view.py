@@ -166,7 +166,9 @@ class WorkspaceView:
         if self._engine.tier is not Tier.BUBBLEWRAP:
             words = [self._on_host(word) for word in words]
         if self._plan.workdir != self.workdir and self._plan.workdir.strip("/"):
-            own = re.compile(rf"(?<![\w/.-]){re.escape(self._plan.workdir.rstrip('/'))}(/[^\s:;,'\"]*)?(?![\w.-])")
+            own = re.compile(
+                rf"(?<![\w/.-]){re.escape(self._plan.workdir.rstrip('/'))}(/[^\s:;,'\"]*)?(?![\w.-])"
+            )
             words = [own.sub(self._in_workdir, word) for word in words]
         return tuple(words)
 

@@ -157,6 +157,8 @@ class Project:
         process = subprocess.Popen(
             self.argv(*args), cwd=self.root, env=self.environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            # a suite that runs in a shell's background has Ctrl-C ignored, and would pass that on
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         try:
             yield process
