@@ -120,9 +120,8 @@ class Sandbox:
 
         Raises SandboxUnavailable with what the launcher said.
         """
-        if tier is not Tier.BUBBLEWRAP:
-            uid = None  # without mounts of its own an app must reach what only the caller may
-        elif uid is None:
+        if uid is None and tier is Tier.BUBBLEWRAP:
+            # elsewhere, without mounts of its own, an app must reach what only the caller may
             uid = app_uid(spec.name)
         sandbox = cls(spec, tier, uid)
         try:
