@@ -50,6 +50,7 @@ if not TYPE_CHECKING:  # inside, the package is not there; these files lie besid
     from procfs import descendants, is_zombie, listening_sockets, memory_of, socket_inodes
 
 MEMORY_INTERVAL = 0.2
+REAP_SECONDS = 2.0
 PR_CAPBSET_DROP = 24
 CAPABILITY_VERSION = 0x20080522
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -251,6 +252,10 @@ class Supervisor:
                 os.kill(-1, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+            deadline = time.monotonic() + REAP_SECONDS
+            while self.app_pids() and time.monotonic() < deadline:
+                self.reap()
+                time.sleep(0.002)
             return
         while True:  # without a namespace: descendants, until none is left
             found = [pid for pid in descendants(os.getpid()) if not is_zombie(pid)]
