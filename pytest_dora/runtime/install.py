@@ -100,7 +100,9 @@ def _npm(package: Package, root: Path, _python: str) -> Iterator[Attempt]:
     rebuild = _scripts("npm", "rebuild", "--no-audit", "--no-fund")
     after = (rebuild, *_root_scripts(package, root, ("prepare",)))
     if package.lockfile:
-        yield Attempt("npm ci", (_fetch("npm", "ci", *flags, **cache), *after), frozen=True)
+        # the lockfile names every tarball by its hash: nothing in the cache can be stale
+        frozen = _fetch("npm", "ci", "--prefer-offline", *flags, **cache)
+        yield Attempt("npm ci", (frozen, *after), frozen=True)
     yield Attempt("npm install", (_fetch("npm", "install", *flags, **cache), *after), frozen=False)
 
 
