@@ -87,6 +87,7 @@ def confine_configuration(config: pytest.Config) -> None:
             )
     _refuse_configuration(config, given.folders)
     _root_outside(config, given)
+    _refuse_root(config.rootpath, given)
     namespace = config.known_args_namespace
     anchors = [*given.ordinary, *_trusted_conftests(config, given)]
     namespace.file_or_dir = anchors
@@ -146,6 +147,34 @@ def _root_outside(config: pytest.Config, given: Given) -> None:
     )
 
 
+def _refuse_root(root: Path, given: Given) -> None:
+    """Refuse a root directory in an app while nobody has written a cache into it yet."""
+    from pytest_dora.discovery.fleet import FleetError, is_app, load_fleet
+
+    apps: list[Path] = []
+    for folder in given.folders:
+        try:
+            if root.resolve() != folder.resolve() or is_app(folder):
+                apps.append(folder)
+        except OSError:
+            continue  # told later, with its reason
+    for path in given.fleet_files:
+        try:
+            apps += [app.path for app in load_fleet(path).apps if app.path is not None]
+        except FleetError:
+            continue
+    app = inside(root, apps)
+    if app is not None:
+        raise pytest.UsageError(_untouched(root, "pytest's root directory", app))
+
+
+def _untouched(path: Path, what: str, app: Path) -> str:
+    return (
+        f"{path}, {what}, lies inside the app {app}, and apps are neither trusted nor written to; "
+        "run from a folder outside of it"
+    )
+
+
 def _trusted_conftests(config: pytest.Config, given: Given) -> list[str]:
     """The nearest conftest.py of the evaluating project: files, so that pytest looks no deeper."""
     starts = [config.invocation_params.dir, config.rootpath]
@@ -160,9 +189,7 @@ def _trusted_conftests(config: pytest.Config, given: Given) -> list[str]:
     return list(found)
 
 
-def refuse_untrusted(
-    config: pytest.Config, given: Given, apps: Iterable[Path], fleet_file: Path, output: Path
-) -> None:
+def refuse_untrusted(given: Given, apps: Iterable[Path], fleet_file: Path, output: Path) -> None:
     """Refuse to write into an app, to trust a fleet file inside one, or to be configured by one.
 
     Raises UsageError.
@@ -171,14 +198,10 @@ def refuse_untrusted(
     for path, what in (
         *((path, "the fleet file") for path in given.fleet_files),
         (output, "the report's folder (--dora-output)"),
-        (config.rootpath, "pytest's root directory (--rootdir)"),
     ):
         app = inside(path, apps)
         if app is not None:
-            raise pytest.UsageError(
-                f"{path}, {what}, lies inside the app {app}, and apps are neither trusted nor "
-                "written to; run from a folder outside of it"
-            )
+            raise pytest.UsageError(_untouched(path, what, app))
     for folder in fleet_file.parents:
         conftest = folder / "conftest.py"
         if conftest.is_file() and inside(folder, given.folders):

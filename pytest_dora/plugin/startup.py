@@ -75,7 +75,7 @@ def _controller_state(config: pytest.Config, given: arguments.Given) -> RunState
     fleet = _fleet(given, resolved)
     paths = [app.path for app in fleet.apps if app.path is not None]
     fleet_file = _fleet_file(given, settings.output)
-    arguments.refuse_untrusted(config, given, paths, fleet_file, settings.output)
+    arguments.refuse_untrusted(given, paths, fleet_file, settings.output)
     known = _specs(config)
     specs = selection.made_items(known, settings)
     ids = [app.app_id for app in fleet.apps if app.path is not None]

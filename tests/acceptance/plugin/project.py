@@ -54,6 +54,12 @@ def pytest_dora_checks(config):
     ]
 """
 FAKE = ("--dora-check", "alpha,beta,gamma")
+_HEARING_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""A suite that runs in the background of a shell has Ctrl-C ignored, and would pass that on."""
 PLUGINS = ("xdist", "pytest_dora.plugin")
 MODES = {
     "serial": (),
@@ -154,11 +160,10 @@ class Project:
     @contextmanager
     def running(self, *args: str) -> Iterator[subprocess.Popen[str]]:
         """A run in a process group of its own, ended whatever the test does."""
+        argv = self.argv(*args)
         process = subprocess.Popen(
-            self.argv(*args), cwd=self.root, env=self.environment(), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-            # a suite that runs in a shell's background has Ctrl-C ignored, and would pass that on
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            [argv[0], "-c", _HEARING_CTRL_C, *argv], cwd=self.root, env=self.environment(),
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
             yield process

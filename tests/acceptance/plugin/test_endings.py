@@ -15,7 +15,7 @@ import pytest
 from tests.acceptance.plugin.project import FAKE, Project, eventually
 
 
-@pytest.mark.parametrize("workers", ["1", "2", "6"])
+@pytest.mark.parametrize("workers", ["1", "6"])
 def test_a_dead_worker_costs_one_item(project: Project, workers: str) -> None:
     for name in ("a", "b", "c", "d"):
         project.app(name)
@@ -49,16 +49,21 @@ def test_without_replacements_the_rest_is_not_run_and_the_session_fails(project:
 
 
 @pytest.mark.parametrize(
-    ("number", "send"),
-    [(signal.SIGTERM, os.kill), (signal.SIGINT, os.kill), (signal.SIGINT, os.killpg)],
-    ids=["terminate", "interrupt", "ctrl-c"],
+    ("number", "send", "mode"),
+    [
+        (signal.SIGTERM, os.kill, ()),
+        (signal.SIGINT, os.kill, ()),
+        (signal.SIGTERM, os.kill, ("-n", "2")),
+        (signal.SIGINT, os.kill, ("-n", "2")),
+        (signal.SIGINT, os.killpg, ("-n", "2")),
+    ],
+    ids=["terminate", "interrupt", "terminate-workers", "interrupt-workers", "ctrl-c-workers"],
 )
-@pytest.mark.parametrize("mode", [(), ("-n", "2")], ids=["serial", "workers"])
 def test_a_told_end_leaves_a_valid_report_and_no_process(
     project: Project,
-    mode: tuple[str, ...],
     number: signal.Signals,
     send: Callable[[int, int], None],
+    mode: tuple[str, ...],
 ) -> None:
     """A CI system signals the controller alone, a terminal all of its processes."""
     project.app("done")

@@ -66,13 +66,12 @@ def test_an_app_has_one_session_on_one_worker_and_its_checks_in_order(project: P
     assert len({process for _, _, process, _ in project.asked}) > 1
 
 
-@pytest.mark.parametrize("mode", TWO, ids=["serial", "workers"])
-def test_ids_can_be_typed_back(project: Project, mode: tuple[str, ...]) -> None:
+def test_ids_can_be_typed_back(project: Project) -> None:
     project.app("shop")
     project.app("we ird[1]")
     assert project.run("apps", "--co").status == 0
     ran = project.run(".dora/fleet.toml::shop::alpha", ".dora/fleet.toml::we%20ird%5B1%5D::beta",
-                      *mode)  # fmt: skip
+                      "-n", "2")  # fmt: skip
     assert ran.status == 0, ran.text
     assert ran.outcomes == {"shop": {"alpha": "passed"}, "we ird[1]": {"beta": "passed"}}
 
@@ -206,8 +205,8 @@ def test_what_pytest_reports_elsewhere_is_whole(project: Project, mode: tuple[st
     assert ran.outcomes["bad"]["alpha"] == "failed"
 
 
-@pytest.mark.parametrize("mode", TWO, ids=["serial", "workers"])
-def test_last_failed_runs_only_what_failed(project: Project, mode: tuple[str, ...]) -> None:
+def test_last_failed_runs_only_what_failed(project: Project) -> None:
+    mode = MODES["two-workers"]
     project.app("good")
     project.app("bad", beta=_FAILED)
     project.run("apps", *FAKE, *mode)
@@ -248,6 +247,15 @@ def test_a_rerun_asks_afresh_and_gives_one_result(project: Project, mode: tuple[
     assert (ran.check("bad", "beta")["outcome"], ran.check("bad", "beta")["attempts"]) == (
         "failed", 3,
     )  # fmt: skip
+
+
+def test_stepwise_goes_on_where_it_failed(project: Project) -> None:
+    project.app("a")
+    project.app("b", beta={**_FAILED, "then": {"outcome": "passed"}})
+    first = project.run("apps", *FAKE, "--sw", "-p", "no:randomly")
+    assert "1 failed, 4 passed" in first.text
+    second = project.run("apps", *FAKE, "--sw", "-p", "no:randomly")
+    assert second.outcomes == {"b": {"beta": "passed", "gamma": "passed"}}
 
 
 def test_a_time_limit_of_the_evaluator_is_no_fault_of_the_app(project: Project) -> None:

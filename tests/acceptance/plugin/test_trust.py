@@ -67,9 +67,7 @@ def test_a_manifest_of_an_app_does_not_move_the_root(project: Project, evil: Pat
     ("name", "content"),
     [
         ("pytest.ini", "[pytest]\naddopts = --dora-strict\n"),
-        (".pytest.toml", "[pytest]\n"),
         ("pyproject.toml", "[tool.pytest.ini_options]\naddopts = ''\n"),
-        ("tox.ini", "[pytest]\n"),
         ("setup.cfg", "[tool:pytest]\n"),
     ],
 )
@@ -92,9 +90,12 @@ def test_a_configuration_deeper_in_a_folder_of_apps_is_not_met(project: Project)
     assert project.run("apps", *FAKE).status == 0
 
 
-def test_inside_an_app_nothing_is_run(project: Project) -> None:
+@pytest.mark.parametrize("given", [".", "..", "../../fleet.toml"])
+def test_inside_an_app_nothing_is_run_or_written(project: Project, given: str) -> None:
     folder = project.app("shop")
-    ran = project.run(".", *FAKE, cwd=folder)
+    (project.root / "pytest.ini").unlink()
+    (project.root / "fleet.toml").write_text('[[app]]\npath = "apps/shop"\nid = "shop"\n')
+    ran = project.run(given, *FAKE, "-p", "pytest_randomly", "--rootdir", ".", cwd=folder)
     assert ran.status == 4
     assert "lies inside the app" in ran.text
     assert sorted(path.name for path in folder.iterdir()) == ["answers.json", "index.html"]
