@@ -6,9 +6,17 @@ import hashlib
 import json
 import secrets
 import time
+from typing import Any
 
-from pytest_dora.model.plan import Plan
-from pytest_dora.model.result import CheckResult, Finding, FindingOutcome, Outcome, Remediation
+from pytest_dora.model.plan import Plan, Role
+from pytest_dora.model.result import (
+    CheckResult,
+    Finding,
+    FindingOutcome,
+    Outcome,
+    Remediation,
+    seen,
+)
 from pytest_dora.runtime.diagnosis import first_error
 from pytest_dora.runtime.http import NoAnswer, Response
 from pytest_dora.runtime.sandbox.spec import SandboxLost
@@ -40,12 +48,13 @@ def check_runtime(session: AppSession) -> CheckResult:
     ended = _soak(app, soak_until)
     survived = ended is None
     findings.append(_soaked(app, ended, session.settings.limits.soak_seconds))
+    findings += _workers(app)
     if survived:
         again = _still_answers(app)
         findings.append(again)
         survived = again.outcome is FindingOutcome.PASS
     start = next(timing for timing in app.timings if timing.name == "start")
-    failing = next((one for one in findings if one.outcome is FindingOutcome.FAIL), None)
+    decisive = [one for one in findings if one.probe in ("runtime.alive", "runtime.still_answers")]
     status = app.first_response.status
     return CheckResult(
         app_id=session.app.app_id,
@@ -54,7 +63,7 @@ def check_runtime(session: AppSession) -> CheckResult:
         reason=None if survived else "died",
         message=f"{status} on port {app.port} after {start.seconds:.1f} s ({app.plan.source})"
         if survived
-        else (failing.message if failing else "died"),
+        else decisive[-1].message,
         findings=tuple(findings),
         timings=tuple(app.timings),
         measurements={
@@ -127,6 +136,18 @@ def _soaked(app: RunningApp, ended: tuple[str, int] | None, seconds: float) -> F
     how = f"ended by us: too much {killed}" if killed else f"status {status}"
     said = first_error(app.output())
     return _finding("runtime.alive", False, f"{name} ended after answering ({how}): {said}")
+
+
+def _workers(app: RunningApp) -> list[Finding]:
+    """Workers that ended: told, for the app still answers, but some of its work is not done."""
+    found = []
+    for process, running in app.processes:
+        status = running.poll()
+        if process.role is Role.WORKER and status is not None:
+            said = first_error(running.log.tail())
+            message = f"{process.name} ended with status {status}: {said}"
+            found.append(_finding("runtime.worker", False, message, source=process.source))
+    return found
 
 
 def _still_answers(app: RunningApp) -> Finding:
@@ -204,13 +225,5 @@ def _peak(app: RunningApp) -> int | None:
         return None
 
 
-def _finding(probe: str, passed: bool, message: str, **evidence: object) -> Finding:
-    return Finding.model_validate(
-        {
-            "probe": probe,
-            "outcome": FindingOutcome.PASS if passed else FindingOutcome.FAIL,
-            "tier": "dynamic",
-            "message": message[:500],
-            "evidence": evidence,
-        }
-    )
+def _finding(probe: str, passed: bool, message: str, **evidence: Any) -> Finding:
+    return seen(probe, FindingOutcome.PASS if passed else FindingOutcome.FAIL, message, **evidence)

@@ -25,6 +25,8 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _KEYWORDS = frozenset(
     "if then else elif fi for while until do done case esac function select { } ! [[ ]]".split()
 )
+_ONLY_IN_A_SHELL = frozenset("break continue eval exit read return shift unset".split())
+"""Words that are no programs: what holds one of them cannot be taken apart."""
 _NO_COMMAND = frozenset({"true", ":", "wait", "echo", "sleep", "set", "shopt", "trap", "ulimit"})
 _WRAPPERS = frozenset({"tini", "dumb-init", "catatonit", "docker-init", "/sbin/tini", "/tini"})
 _SWITCH_USER = frozenset({"gosu", "su-exec"})
@@ -83,7 +85,8 @@ def commands(
     text = text.strip()[:MAX_TEXT]
     start = cwd
     pieces = list(_pieces(text, variables or {}))
-    if any(one.grouped or (one.words and one.words[0] in _KEYWORDS) for one in pieces):
+    whole = _KEYWORDS | _ONLY_IN_A_SHELL
+    if any(one.grouped or (one.words and one.words[0] in whole) for one in pieces):
         return (Command(("sh", "-c", text), start),) if text else ()
     found: list[Command] = []
     exported: dict[str, str] = {}

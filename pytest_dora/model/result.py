@@ -55,6 +55,27 @@ class Finding(Model):
     remediation: Remediation | None = None
 
 
+def seen(
+    probe: str,
+    outcome: FindingOutcome,
+    message: str,
+    *,
+    remediation: Remediation | None = None,
+    **evidence: object,
+) -> Finding:
+    """A dynamic finding; ``message`` is cut at 500 characters, ``evidence`` is validated."""
+    return Finding.model_validate(
+        {
+            "probe": probe,
+            "outcome": outcome,
+            "tier": "dynamic",
+            "message": message[:500],
+            "remediation": remediation,
+            "evidence": evidence,
+        }
+    )
+
+
 class Timing(Model):
     """One measured span. ``contended`` is true when other work shared the cores."""
 

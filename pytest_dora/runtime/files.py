@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 
@@ -59,10 +60,13 @@ def write_new(folder: Path, name: str, data: bytes) -> None:
         os.close(here)
 
 
-def marks(root: Path, relative: str, limit: int = 5000) -> list[tuple[str, int, int]]:
+def marks(
+    root: Path, relative: str, limit: int = 5000, skip: Collection[str] = ()
+) -> list[tuple[str, int, int]]:
     """Name, size and time of the regular files at or beneath a place, none through a link.
 
-    What lies outside of ``root`` is never looked at; ``limit`` bounds the number of files.
+    What lies outside of ``root`` is never looked at; ``limit`` bounds the number of files, and
+    folders named in ``skip`` are left out.
     """
     inside, start = os.path.realpath(root), os.path.realpath(root / relative)
     if os.path.commonpath([inside, start]) != inside:
@@ -70,7 +74,7 @@ def marks(root: Path, relative: str, limit: int = 5000) -> list[tuple[str, int, 
     found: list[tuple[str, int, int]] = []
     places = ((start, [], [""]),) if os.path.isfile(start) else os.walk(start)
     for folder, folders, names in places:
-        folders.sort()
+        folders[:] = sorted(set(folders).difference(skip))
         for name in sorted(names):
             path = os.path.join(folder, name) if name else folder
             with contextlib.suppress(OSError):

@@ -236,10 +236,6 @@ def _composer(package: Package, _root: Path, _python: str) -> Iterator[Attempt]:
     yield Attempt("composer install", (fetch, scripts), frozen=package.lockfile is not None)
 
 
-def _nothing(_package: Package, _root: Path, _python: str) -> Iterator[Attempt]:
-    return iter(())
-
-
 _RECIPES: dict[Manager, Callable[[Package, Path, str], Iterator[Attempt]]] = {
     Manager.NPM: _npm,
     Manager.BUN: _bun,

@@ -60,12 +60,13 @@ class RunningApp:
         timeout: float = 5.0,
     ) -> Response:
         """Send one request to the app's main port (or ``port``). Raises NoAnswer."""
+        port = self.port if port is None else port
         for stand_in in self.stand_ins:
             if stand_in.port == port:
                 return stand_in.request(path, method=method, headers=headers, body=body)
         try:
             return request(
-                lambda: self.view.sandbox.connect(port or self.port, self.address),
+                lambda: self.view.sandbox.connect(port, self.address),
                 path,
                 method=method,
                 headers=headers,

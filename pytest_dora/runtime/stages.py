@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_dora.model.plan import BuildStep, Package
-from pytest_dora.model.result import Finding, FindingOutcome, Outcome, Remediation
+from pytest_dora.model.result import Finding, FindingOutcome, Outcome, Remediation, seen
 from pytest_dora.runtime import environment
 from pytest_dora.runtime import install as recipes
 from pytest_dora.runtime.diagnosis import first_error, missing_variable, network_trouble
@@ -17,7 +17,7 @@ from pytest_dora.runtime.sandbox.spec import Completed
 from pytest_dora.runtime.server import RunningApp, StartFailed, start
 from pytest_dora.runtime.stage import Stage, StageFailed
 from pytest_dora.runtime.view import OUT, Access, WorkspaceView
-from pytest_dora.runtime.workspace import clean_copy, give_to
+from pytest_dora.runtime.workspace import DEPENDENCY_FOLDERS, clean_copy, give_to
 
 if TYPE_CHECKING:
     from pytest_dora.runtime.session import AppSession
@@ -48,7 +48,7 @@ def install(session: AppSession) -> WorkspaceView:
     findings = session.findings[Stage.INSTALLED]
     if copied.skipped:
         findings.append(
-            _finding(
+            seen(
                 "build.copy",
                 FindingOutcome.PASS,
                 f"left out: {'; '.join(copied.skipped[:5])}",
@@ -99,7 +99,7 @@ def _install_package(session: AppSession, package: Package, owner: _Owner) -> No
     where = "" if package.path == "." else f" in {package.path}"
     if package.lockfile is None and choices:
         findings.append(
-            _finding(
+            seen(
                 "build.lockfile_present", FindingOutcome.FAIL,
                 f"no lockfile{where}: the next install may choose other versions",
                 remediation=Remediation(
@@ -115,7 +115,7 @@ def _install_package(session: AppSession, package: Package, owner: _Owner) -> No
         if done is None:
             if package.lockfile is not None and not attempt.frozen:
                 findings.append(
-                    _finding(
+                    seen(
                         "build.lockfile_frozen", FindingOutcome.FAIL,
                         f"the lockfile does not fit the manifest{where}",
                         remediation=Remediation(
@@ -123,9 +123,7 @@ def _install_package(session: AppSession, package: Package, owner: _Owner) -> No
                         ),
                     )
                 )  # fmt: skip
-            findings.append(
-                _finding("build.install", FindingOutcome.PASS, f"{attempt.name}{where}")
-            )
+            findings.append(seen("build.install", FindingOutcome.PASS, f"{attempt.name}{where}"))
             return
         failed = done  # what the most lenient recipe says, not what our own strictness broke
         if _out_of_reach(done):
@@ -184,7 +182,7 @@ def _install_failed(done: Completed, where: str) -> StageFailed:
         outcome, reason = Outcome.INCONCLUSIVE, "network"
     else:
         outcome, reason = Outcome.FAILED, "install_failed"
-    finding = _finding(
+    finding = seen(
         "build.install", FindingOutcome.FAIL, f"{command}{where}: {said}",
         remediation=Remediation(effort="medium", text=f"Make `{command}` pass: {said}"),
         exit_code=done.exit_code, command=" ".join(done.argv),
@@ -196,7 +194,7 @@ def _note_refused(findings: list[Finding], *views: WorkspaceView) -> None:
     hosts = [host for view in views if view.ledger for host in view.ledger.refused]
     if hosts:
         findings.append(
-            _finding(
+            seen(
                 "build.network", FindingOutcome.FAIL,
                 f"install tried to reach {', '.join(hosts[:5])}: refused", refused=list(hosts),
                 remediation=Remediation(
@@ -224,7 +222,7 @@ def build(session: AppSession) -> WorkspaceView:
     view = session.view(root, Stage.BUILT, "build")
     findings = session.findings[Stage.BUILT]
     for step in plan.builds:
-        before = _snapshot(view, step.artefacts)
+        before = _snapshot(view, step)
         done = view.run(
             step.argv, cwd=step.cwd, env=step.env, package=step.package,
             timeout=session.settings.limits.build_seconds, name=f"build {step.name}",
@@ -233,12 +231,8 @@ def build(session: AppSession) -> WorkspaceView:
             done = _with_registries(session, view, step, done, findings)
         if not done.ok:
             raise _build_failed(done, step.source)
-        if step.artefacts and _snapshot(view, step.artefacts) == before:
-            raise StageFailed(
-                Stage.BUILT, Outcome.FAILED, "no_artefact",
-                f"`{' '.join(done.argv)}` exited 0 and left nothing in {', '.join(step.artefacts)}",
-            )  # fmt: skip
-        findings.append(_finding("build.step", FindingOutcome.PASS, f"{step.source}: exit 0"))
+        findings.append(seen("build.step", FindingOutcome.PASS, f"{step.source}: exit 0"))
+        findings.append(_artefact(step, done, changed=_snapshot(view, step) != before))
     view.close()  # ends what a build left running; the tree stays
     return view
 
@@ -268,15 +262,36 @@ def _with_registries(
         return failed
     view.timings.extend(online.timings)
     findings.append(
-        _finding("build.hermetic", FindingOutcome.FAIL, "the build needs the network",
+        seen("build.hermetic", FindingOutcome.FAIL, "the build needs the network",
                  remediation=Remediation(
                      effort="medium", text="Fetch everything at install time, from the lockfile."))
     )  # fmt: skip
     return done
 
 
-def _snapshot(view: WorkspaceView, artefacts: tuple[str, ...]) -> list[tuple[str, int, int]]:
-    return [mark for name in artefacts for mark in marks(view.root, name)]
+def _snapshot(view: WorkspaceView, step: BuildStep) -> list[tuple[str, int, int]]:
+    places = step.artefacts or (".",)
+    return [mark for name in places for mark in marks(view.root, name, skip=DEPENDENCY_FOLDERS)]
+
+
+def _artefact(step: BuildStep, done: Completed, *, changed: bool) -> Finding:
+    """What a build left. Nothing where an artefact is expected is a failure; nothing at all,
+    where no place is known, is only told: ``"build": "echo nothing to build"`` is no defect.
+    """
+    command = " ".join(done.argv)
+    if changed:
+        where = ", ".join(step.artefacts) or "the app's folder"
+        return seen("build.artefact", FindingOutcome.PASS, f"`{command}` left files in {where}")
+    if step.artefacts:
+        places = ", ".join(step.artefacts)
+        message = f"`{command}` exited 0 and left nothing in {places}"
+        raise StageFailed(Stage.BUILT, Outcome.FAILED, "no_artefact", message)
+    return seen(
+        "build.artefact",
+        FindingOutcome.FAIL,
+        f"`{command}` exited 0 and changed no file",
+        remediation=Remediation(effort="low", text="Remove a build script that builds nothing."),
+    )
 
 
 def _build_failed(done: Completed, source: str) -> StageFailed:
@@ -288,7 +303,7 @@ def _build_failed(done: Completed, source: str) -> StageFailed:
         reason = f"killed_{done.killed_for}"
     else:
         reason = "env_missing" if missing_variable(done.output) else "build_failed"
-    finding = _finding(
+    finding = seen(
         "build.step", FindingOutcome.FAIL, f"{command} ({source}): {said}",
         remediation=Remediation(effort="medium", text=f"Make `{command}` pass: {said}"),
         exit_code=done.exit_code, command=command, source=source,
@@ -329,7 +344,7 @@ def _start_failed(session: AppSession, failures: list[tuple[str, StartFailed]]) 
     source, first = failures[0]
     missing = session.services(Stage.SERVER).missing
     findings = tuple(
-        _finding(
+        seen(
             "runtime.start", FindingOutcome.FAIL, f"{where}: {failure.message}",
             source=where, reason=failure.reason,
             remediation=Remediation(effort="medium", text=f"Make `{where}` start: {failure.message}"),
@@ -342,23 +357,4 @@ def _start_failed(session: AppSession, failures: list[tuple[str, StartFailed]]) 
         return StageFailed(Stage.SERVER, Outcome.INCONCLUSIVE, "service_missing", message, findings)
     return StageFailed(
         Stage.SERVER, Outcome.FAILED, first.reason, f"{first.message} ({source})", findings
-    )
-
-
-def _finding(
-    probe: str,
-    outcome: FindingOutcome,
-    message: str,
-    remediation: Remediation | None = None,
-    **evidence: object,
-) -> Finding:
-    return Finding.model_validate(
-        {
-            "probe": probe,
-            "outcome": outcome,
-            "tier": "dynamic",
-            "message": message[:500],
-            "remediation": remediation,
-            "evidence": evidence,
-        }
     )

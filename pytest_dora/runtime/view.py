@@ -17,6 +17,7 @@ from pytest_dora.runtime.egress import Ledger
 from pytest_dora.runtime.engine import Engine
 from pytest_dora.runtime.install import CACHE
 from pytest_dora.runtime.output import Log
+from pytest_dora.runtime.relay import Relay
 from pytest_dora.runtime.sandbox.box import FETCH_UID, HOME, Process, Sandbox, app_uid
 from pytest_dora.runtime.sandbox.spec import (
     Bounds,
@@ -70,7 +71,7 @@ class WorkspaceView:
         self._access = access
         self._default_log = default_log
         self._sandbox: Sandbox | None = None
-        self._bridges: list[tuple[int, object]] = []
+        self._bridges: list[tuple[int, Relay]] = []
         self._leased: dict[int, int] = {}
 
     # --- running ----------------------------------------------------------------------------
@@ -206,8 +207,8 @@ class WorkspaceView:
                 listener = self._sandbox.listen(environment.PROXY_PORT)
                 self._lease(environment.PROXY_PORT, listener)
                 self.ledger = self._engine.egress.attach(listener)
-            for port, bridge in self._bridges:
-                self._connect_bridge(port, bridge)
+            for port, relay in self._bridges:
+                self._connect_bridge(port, relay)
         return self._sandbox
 
     @property
@@ -215,17 +216,17 @@ class WorkspaceView:
         own = app_uid(self._app_id) if self._engine.tier is Tier.BUBBLEWRAP else None
         return FETCH_UID if self._access.cache_writable and own is not None else own
 
-    def bridge(self, port: int, relay: object) -> None:
+    def bridge(self, port: int, relay: Relay) -> None:
         """Offer a host-side service on a port of the sandbox's loopback."""
         self._bridges.append((port, relay))
         if self._sandbox is not None:
             self._connect_bridge(port, relay)
 
-    def _connect_bridge(self, port: int, relay: object) -> None:
+    def _connect_bridge(self, port: int, relay: Relay) -> None:
         assert self._sandbox is not None
         listener = self._sandbox.listen(port)
         self._lease(port, listener)
-        relay.serve(listener)  # type: ignore[attr-defined]
+        relay.serve(listener)
 
     def _lease(self, port: int, listener: socket.socket) -> None:
         if listener.getsockname()[1] != port:

@@ -287,8 +287,9 @@ class Supervisor:
         used = memory_of(self.app_pids())
         self.peak_bytes = max(self.peak_bytes, used)
         if used > self.config["memory_bytes"]:
-            self.kill_everything()
+            # the cause first: who learns of the end asks for it at once
             self.send({"event": "killed", "cause": "memory", "bytes": used})
+            self.kill_everything()
 
     # --- sockets --------------------------------------------------------------------------
 

@@ -139,3 +139,8 @@ def test_hostile_lines_cost_no_time(text: str) -> None:
     started = time.perf_counter()
     commands(text)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("text", ["echo no queue; exit 3", "exit 0"])
+def test_a_word_that_only_a_shell_knows_keeps_the_line_whole(text: str) -> None:
+    assert [one.argv for one in commands(text)] == [("sh", "-c", text)]
