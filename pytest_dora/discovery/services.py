@@ -97,6 +97,7 @@ _DIALECT = re.compile(
 )
 _LITERAL_URL = re.compile(r"[\"'`](?:postgres(?:ql)?|mysql|mongodb|rediss?)(?:\+\w+)?://")
 _URL_STARTS = ("postgres", "mysql", "mongodb", "redis://", "rediss://")
+_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _LIBPQ = ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE")
 
 
@@ -109,6 +110,7 @@ class _Evidence:
     required: bool = False
     optional: bool = False
     source: str | None = None
+    hosts: list[str] = field(default_factory=list)
 
     def add(self, name: str, source: str) -> None:
         if name not in self.names:
@@ -189,6 +191,7 @@ def _need(
         env_names=names,
         url_scheme=seen.scheme,
         required=required,
+        host_aliases=tuple(seen.hosts),
         source=source,
     )
 
@@ -248,6 +251,9 @@ def _weigh_compose(
         return
     services_ = compose.services.values()
     beside = {service.kind: service.name for service in services_ if service.kind}
+    for service in services_:
+        if service.kind is not None and _HOST_NAME.fullmatch(service.name):
+            evidence[service.kind].hosts.append(service.name)
     for known, name in beside.items():
         seen = evidence[known]
         seen.source = seen.source or f"{compose.path}:services.{name}"

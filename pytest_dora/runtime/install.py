@@ -18,6 +18,7 @@ from pytest_dora.model.plan import Manager, Package
 from pytest_dora.runtime.files import read_regular
 
 CACHE = "/dora-cache"
+OUT = "/dora-out"
 _MANIFEST_BYTES = 2**20
 
 
@@ -218,6 +219,44 @@ def _pip(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
         yield Attempt("uv pip install .", (*venv, editable, *_extra(package)), frozen)
 
 
+_REQUIREMENTS = """
+import sys
+from pathlib import Path
+from poetry.core.factory import Factory
+package = Factory().create_poetry(Path.cwd()).package
+wanted = list(package.requires)
+for group in sys.argv[2:]:
+    if package.has_dependency_group(group):
+        wanted += package.dependency_group(group).dependencies
+lines = [one.to_pep_508() for one in wanted if not one.is_optional()]
+Path(sys.argv[1]).write_text("\\n".join(lines))
+"""
+_POETRYS_PYTHON = 'exec "$(dirname "$(readlink -f "$(command -v poetry)")")/python" -I -c "$0" "$@"'
+
+
+def _poetry(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
+    """What poetry.lock says, by way of its export: uv reads that, wheels come from the cache.
+
+    Poetry loads plugins out of the project's folder, so its commands are none of ours to trust.
+    Without a lockfile that fits it is pyproject.toml, in words that uv does not know.
+    """
+    listed = f"{OUT}/poetry-requirements.txt"
+    groups = tuple(word for group in package.groups for word in ("--with", group))
+    export = _scripts("poetry", "export", "--no-interaction", *groups, "-o", listed)
+    write = _scripts("sh", "-c", _POETRYS_PYTHON, _REQUIREMENTS, listed, *package.groups)
+    ways = [("poetry export", export, True)] if package.lockfile else []
+    for name, first, frozen in (*ways, ("pyproject.toml of Poetry", write, False)):
+        install = ("uv", "pip", "install", "--python", ".venv/bin/python")
+        wheels = _fetch(*install, "--no-build", "-r", listed)
+        most = Command(wheels.argv, Trust.FETCH, wheels_only=True)
+        built = _scripts(*install, "-r", listed)
+        editable = _scripts(*install, "--no-deps", "-e", ".")
+        after = (*((editable,) if package.installs_project else ()), *_extra(package))
+        start = (first, *_venv(python))
+        yield Attempt(name, (*start, wheels, *after), frozen)
+        yield Attempt(f"{name}, building sources", (*start, most, built, *after), frozen)
+
+
 # --- others ---------------------------------------------------------------------------------
 
 
@@ -243,7 +282,7 @@ _RECIPES: dict[Manager, Callable[[Package, Path, str], Iterator[Attempt]]] = {
     Manager.YARN: _yarn,
     Manager.UV: _uv,
     Manager.PIP: _pip,
-    Manager.POETRY: _pip,
+    Manager.POETRY: _poetry,
     Manager.GO: _go,
     Manager.COMPOSER: _composer,
 }

@@ -1,4 +1,4 @@
-"""Poetry, for projects that lock with it: the host's, else fetched into the cache by uv."""
+"""Poetry, for projects that are described for it: fetched into the cache by uv."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _EXPORT = "poetry-plugin-export"
 
 
 def find_poetry(host: Host, uv: Toolchain, interpreters: Sequence[Interpreter]) -> Toolchain:
-    """Poetry with its export plugin: uv cannot read poetry.lock, but what it is exported to.
+    """Poetry with its export plugin: uv reads neither ``poetry.lock`` nor ``tool.poetry``, but
+    what these are exported to.
 
     The export needs no network. It may load plugins that the app names, so it is no step to be
     trusted with a cache. Raises ToolMissing.

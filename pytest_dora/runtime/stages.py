@@ -16,7 +16,7 @@ from pytest_dora.runtime.files import marks, write_new
 from pytest_dora.runtime.sandbox.spec import Completed
 from pytest_dora.runtime.server import RunningApp, StartFailed, start
 from pytest_dora.runtime.stage import Stage, StageFailed
-from pytest_dora.runtime.view import OUT, Access, WorkspaceView
+from pytest_dora.runtime.view import Access, WorkspaceView
 from pytest_dora.runtime.workspace import DEPENDENCY_FOLDERS, clean_copy, give_to
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _install_wheels(
     for _ in range(_MOST_WITHOUT_WHEELS):
         view.out.mkdir(parents=True, exist_ok=True)
         write_new(view.out, "no-wheels.txt", "\n".join(left_out).encode())
-        done = run((*argv, "--excludes", f"{OUT}/no-wheels.txt"))
+        done = run((*argv, "--excludes", f"{recipes.OUT}/no-wheels.txt"))
         found = [name for name in _NO_WHEEL.findall(done.output) if name not in left_out]
         if done.ok or not found:
             return

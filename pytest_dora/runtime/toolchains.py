@@ -108,7 +108,7 @@ class Toolchains:
         yield python
         uv = self._once("uv", lambda: find_uv(self._host))
         yield uv
-        if package.manager is Manager.POETRY and package.lockfile:  # else uv does without
+        if package.manager is Manager.POETRY:
             yield self._once(
                 ("poetry",), lambda: find_poetry(self._host, uv, self.interpreters())
             )  # fmt: skip

@@ -15,7 +15,7 @@ from pytest_dora.model.result import Timing
 from pytest_dora.runtime import environment
 from pytest_dora.runtime.egress import Ledger
 from pytest_dora.runtime.engine import Engine
-from pytest_dora.runtime.install import CACHE
+from pytest_dora.runtime.install import CACHE, OUT
 from pytest_dora.runtime.output import Log
 from pytest_dora.runtime.relay import Relay
 from pytest_dora.runtime.sandbox.box import FETCH_UID, HOME, Process, Sandbox, app_uid
@@ -29,7 +29,6 @@ from pytest_dora.runtime.sandbox.spec import (
 )
 from pytest_dora.runtime.toolchains import Toolchain
 
-OUT = "/dora-out"
 _FORBIDDEN_WORKDIRS = re.compile(
     r"/?$|/(usr|etc|bin|sbin|lib\w*|proc|dev|sys|run|tmp|dora\S*|root)(/|$)|/home/app/?$|.*\.\."
 )

@@ -120,6 +120,78 @@ def test_a_build_that_leaves_nothing_is_told(
     assert only(result, "build.artefact").outcome is outcome
 
 
+POETRY = {
+    "pyproject.toml": """
+[tool.poetry]
+name = "leaflet"
+version = "1.0.0"
+package-mode = false
+
+[tool.poetry.dependencies]
+python = "^3.11"
+iniconfig = "^2.0"
+
+[tool.poetry.group.test.dependencies]
+six = "1.16.0"
+""",
+    "poetry.lock": """
+[[package]]
+name = "iniconfig"
+version = "2.0.0"
+description = ""
+optional = false
+python-versions = ">=3.7"
+groups = ["main"]
+files = [
+    {file = "iniconfig-2.0.0-py3-none-any.whl", hash = "sha256:b6a85871a79d2e3b22d2d1b94ac2824226a63c6b741c88f7ae975f18b6778374"},
+]
+
+[[package]]
+name = "six"
+version = "1.16.0"
+description = ""
+optional = false
+python-versions = ">=2.7"
+groups = ["test"]
+files = [
+    {file = "six-1.16.0-py2.py3-none-any.whl", hash = "sha256:8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"},
+]
+
+[metadata]
+lock-version = "2.1"
+python-versions = "^3.11"
+content-hash = "7c560ade9b002d6ee4f5d1f3106a1ded645b07b389a7e4e4f9aa8eda93d452f5"
+""",
+    "app.py": "import iniconfig, http.server\n",
+}
+
+
+def test_poetrys_lockfile_decides_the_versions(app: Opener) -> None:
+    session = app(POETRY)
+    result = evaluate(BUILD, session)
+    assert result.outcome is Outcome.PASSED, result.message
+    assert only(result, "build.install").message == "poetry export"
+    installed = {path.name for path in session.installed().root.glob(".venv/lib/*/site-packages/*")}
+    assert {"iniconfig-2.0.0.dist-info", "six-1.16.0.dist-info"} <= installed
+    assert "build.lockfile_frozen" not in {finding.probe for finding in result.findings}
+
+
+def test_a_lockfile_of_poetry_that_does_not_fit_is_told(app: Opener) -> None:
+    changed = POETRY["pyproject.toml"].replace('"^2.0"', '">=2.1"')
+    result = evaluate(BUILD, app({**POETRY, "pyproject.toml": changed}))
+    assert result.outcome is Outcome.PASSED, result.message
+    assert only(result, "build.lockfile_frozen").outcome is FindingOutcome.FAIL
+
+
+def test_a_project_of_poetry_without_a_lockfile_is_installed_as_it_says(app: Opener) -> None:
+    session = app({name: text for name, text in POETRY.items() if name != "poetry.lock"})
+    result = evaluate(BUILD, session)
+    assert result.outcome is Outcome.PASSED, result.message
+    installed = {path.name for path in session.installed().root.glob(".venv/lib/*/site-packages/*")}
+    assert "six-1.16.0.dist-info" in installed
+    assert any(name.startswith("iniconfig-2") for name in installed)
+
+
 def test_a_worker_that_ends_is_told(app: Opener) -> None:
     session = app(
         {

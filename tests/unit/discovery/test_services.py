@@ -146,3 +146,17 @@ def test_parts_of_an_address_belong_to_one_need(plan: Planner) -> None:
     )
     need = needs(plan(python("pymysql", text)))[ServiceKind.MYSQL]
     assert need.env_names == ("DB_HOST", "DB_PORT", "DB_USER", "DB_PASSWORD", "DB_NAME")
+
+
+def test_an_app_finds_its_database_under_the_name_that_its_compose_file_gives_it(
+    plan: Planner,
+) -> None:
+    compose = "services:\n  app: {build: .}\n  db.main: {image: 'postgres:16'}\n"
+    need = needs(plan(node("pg", a__ts="import pg from 'pg'") | {"compose.yaml": compose}))
+    assert need[ServiceKind.POSTGRES].host_aliases == ("db.main",)
+
+
+def test_a_compose_name_that_is_no_host_name_is_no_alias(plan: Planner) -> None:
+    compose = 'services:\n  "db evil.example": {image: "postgres:16"}\n'
+    need = needs(plan(node("pg", a__ts="import pg from 'pg'") | {"compose.yaml": compose}))
+    assert need[ServiceKind.POSTGRES].host_aliases == ()

@@ -22,6 +22,7 @@ _LOCKS = {
     Manager.PNPM: "pnpm-lock.yaml",
     Manager.YARN: "yarn.lock",
     Manager.UV: "uv.lock",
+    Manager.POETRY: "poetry.lock",
     Manager.GO: "go.sum",
     Manager.COMPOSER: "composer.lock",
 }
@@ -103,22 +104,23 @@ def test_a_trusted_uv_never_meets_an_environment_that_something_was_installed_in
         manager, manifests=("requirements.txt",), installs_project=True, extra_requirements=("x",)
     )
     for attempt in attempts(wanted, root, "/usr/bin/python3"):
-        assert [command.argv[:2] for command in attempt.commands[:2]] == [
-            ("rm", "-rf"),
-            ("uv", "venv"),
-        ]
-        trusts = [command.trust for command in attempt.commands[2:]]
+        begin = [command.argv[:2] for command in attempt.commands].index(("rm", "-rf"))
+        assert attempt.commands[begin + 1].argv[:2] == ("uv", "venv")
+        assert all(command.trust is Trust.SCRIPTS for command in attempt.commands[:begin])
+        trusts = [command.trust for command in attempt.commands[begin + 2 :]]
         assert Trust.FETCH not in trusts[1:], attempt.name
 
 
 @pytest.mark.parametrize(
-    "manager", [Manager.NPM, Manager.BUN, Manager.PNPM, Manager.YARN, Manager.UV]
+    "manager",
+    [Manager.NPM, Manager.BUN, Manager.PNPM, Manager.YARN, Manager.UV, Manager.POETRY],
 )
 def test_the_lockfile_decides_first(manager: Manager, root: Path) -> None:
     found = attempts(package(manager, manifests=("pyproject.toml",)), root, "python3")
     assert found[0].frozen
     assert any(
-        "--frozen" in command or "npm ci" in command for _, command in every_command(found[:1])
+        any(word in command for word in ("--frozen", "npm ci", "poetry export"))
+        for _, command in every_command(found[:1])
     )
     without = attempts(package(manager, lock=False, manifests=("pyproject.toml",)), root, "python3")
     assert not any(attempt.frozen for attempt in without)
