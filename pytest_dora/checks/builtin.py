@@ -17,12 +17,18 @@ BUILTIN: tuple[CheckSpec, ...] = (
         profiles=EVERY_PROFILE,
         retry=(Stage.SERVER, Stage.BUILT, Stage.TESTS_WORKSPACE, Stage.INSTALLED),
     ),
-    CheckSpec("typecheck", check_typecheck, "the project's own type checker reports no error"),
+    CheckSpec(
+        "typecheck",
+        check_typecheck,
+        "the project's own type checker reports no error",
+        stages=(Stage.TESTS_WORKSPACE,),
+    ),
     CheckSpec(
         "tests",
         check_tests,
         "at least one test ran and none failed",
         retry=(Stage.TESTS_WORKSPACE,),
+        stages=(Stage.TESTS_WORKSPACE,),
     ),
     CheckSpec(
         "runtime",

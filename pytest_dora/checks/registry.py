@@ -27,6 +27,8 @@ class CheckSpec:
     scored: bool = False
     retry: tuple[Stage, ...] = ()
     """Stages to reach afresh before a failure is tried once more; empty: failures are final."""
+    stages: tuple[Stage, ...] = ()
+    """Stages that it will surely ask for: they may be prepared while others are reached."""
     version: int = 1
     """Raised when the check's meaning changes; part of every cache key."""
 

@@ -50,7 +50,9 @@ class Execution:
         known = self._open.get(app_id)
         if known is None:
             app = self._state.by_id[app_id]
-            known = open_session(app, self._state.settings, self._state.run_dir)
+            asked = self._state.selected_checks
+            stages = {one for spec in self._state.specs if spec.id in asked for one in spec.stages}
+            known = open_session(app, self._state.settings, self._state.run_dir, stages)
             self._open[app_id] = known
             self._discover(app, known)
         return known

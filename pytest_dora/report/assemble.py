@@ -21,13 +21,14 @@ from pytest_dora.model.report import (
 )
 from pytest_dora.model.result import CheckResult, Outcome
 from pytest_dora.model.settings import Level, Settings
-from pytest_dora.report import levels, scores, stats
+from pytest_dora.report import levels, scores
 from pytest_dora.report.consistency import consistency
 from pytest_dora.report.dora import dora_metrics
 from pytest_dora.report.gate import evaluate_gate
 from pytest_dora.report.lead_time import cost, lead_time
 from pytest_dora.report.names import file_name
 from pytest_dora.report.text import masked_settings
+from pytest_dora.stats import basic as stats
 
 Pair = tuple[str, str]
 _MESSAGE = 300

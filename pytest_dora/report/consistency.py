@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from pytest_dora.model.report import AppReport, Consistency, Outlier
-from pytest_dora.report import stats
+from pytest_dora.stats import basic as stats
 
 METRICS: Mapping[str, Callable[[AppReport], float | None]] = {
     "build_seconds": lambda app: app.lead_time.build_duration_sec,

@@ -26,7 +26,7 @@ from pytest_dora.model.dora import (
 )
 from pytest_dora.model.report import AppReport
 from pytest_dora.model.result import CheckResult, Outcome
-from pytest_dora.report import stats
+from pytest_dora.stats import basic as stats
 
 NOT_OBSERVED = "not_observed"
 BLOCKING = (

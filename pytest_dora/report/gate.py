@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from pytest_dora.model.report import AppReport, Gate, GateStatus
 from pytest_dora.model.result import Outcome
 from pytest_dora.model.settings import Level, Settings
-from pytest_dora.report import levels, stats
+from pytest_dora.report import levels
 from pytest_dora.report.text import counted
+from pytest_dora.stats import basic as stats
 
 _BROKEN = (Outcome.CRASHED, Outcome.ERROR, Outcome.NOT_RUN)
 """Outcomes that are no judgement; they fail a gate whatever the share."""

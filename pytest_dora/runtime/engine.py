@@ -7,6 +7,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -78,6 +79,12 @@ class Engine:
         return Egress(self.settings.allow_hosts, environment.registry_hosts())
 
     @cached_property
+    def background(self) -> ThreadPoolExecutor:
+        """Work of ours beside an app's commands, such as copies that are needed later."""
+        self._opened.append("background")
+        return ThreadPoolExecutor(1, "dora-background")
+
+    @cached_property
     def toolchains(self) -> Toolchains:
         return Toolchains(user_cache())
 
@@ -116,6 +123,8 @@ class Engine:
         self._discarding.clear()
         for name in reversed(self._opened):
             match name:
+                case "background":
+                    self.background.shutdown()
                 case "postgres":
                     self.postgres.close()
                 case "egress":

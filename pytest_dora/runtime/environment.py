@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -60,7 +61,8 @@ def base() -> dict[str, str]:
         "TERM": "dumb",
         "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # compiled once for every stage, and never into the tree
+        "PYTHONPYCACHEPREFIX": f"{HOME}/.cache/pycache",
         "NEXT_TELEMETRY_DISABLED": "1",
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "STREAMLIT_SERVER_HEADLESS": "true",
@@ -234,9 +236,17 @@ def _place(url: str) -> str | None:
     return f"{host}:{port}"
 
 
-@cache
 def npm_registry() -> str:
-    """The registry that the caller's npm is set to, without credentials."""
+    """The registry that the caller's npm is set to, without credentials; asked once."""
+    with _asking_npm:
+        return _ask_npm()
+
+
+_asking_npm = threading.Lock()
+
+
+@cache
+def _ask_npm() -> str:
     try:
         done = subprocess.run(
             ["npm", "config", "get", "registry"],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,18 +31,24 @@ from pytest_dora.runtime.view import Access, WorkspaceView
 from pytest_dora.runtime.workspace import WorkspaceFull, relocate, tree_copy
 
 _T = TypeVar("_T")
+_TESTS = "tests"
 _engines: dict[Path, Engine] = {}
 
 
-def open_session(app: App, settings: Settings, run_dir: Path) -> AppSession:
+def open_session(
+    app: App, settings: Settings, run_dir: Path, wanted: Collection[Stage] = ()
+) -> AppSession:
     """The session of one app; sessions of one run folder share an engine.
 
+    ``wanted`` are stages that will be asked for: they may be prepared while others are reached.
     Raises SandboxUnavailable when no sandbox works here.
     """
     engine = _engines.get(run_dir)
     if engine is None:
         engine = _engines[run_dir] = Engine(settings, run_dir, choose_tier(settings.sandbox))
-    return AppSession(app, settings, engine)
+        # npm takes a while to say it, and there is other work until it is needed
+        threading.Thread(target=environment.npm_registry, daemon=True).start()
+    return AppSession(app, settings, engine, wanted)
 
 
 def close_engines() -> None:
@@ -53,7 +61,9 @@ class AppSession:
     """The stages of one app. A stage is reached when first asked for, and remembered,
     also when it failed."""
 
-    def __init__(self, app: App, settings: Settings, engine: Engine) -> None:
+    def __init__(
+        self, app: App, settings: Settings, engine: Engine, wanted: Collection[Stage] = ()
+    ) -> None:
         self.app = app
         self.settings = settings
         self.engine = engine
@@ -63,7 +73,8 @@ class AppSession:
         self._facts: AppFacts | None = None
         self._toolchains: tuple[Toolchain, ...] | None = None
         self._provided: dict[Stage, Provided] = {}
-        self._failed = False
+        self._wanted = frozenset(wanted)
+        self._copying: Future[None] | None = None
 
     @property
     def path(self) -> Path:
@@ -119,11 +130,11 @@ class AppSession:
 
     def installed(self) -> WorkspaceView:
         """A clean copy with its dependencies, as no command of the app has touched it."""
-        return self._reach(Stage.INSTALLED, lambda: stages.install(self))
+        return self._reach(Stage.INSTALLED, self._install)
 
     def tests_workspace(self) -> WorkspaceView:
         """A copy of ``installed`` to run tests and type checks in, with its own services."""
-        return self._reach(Stage.TESTS_WORKSPACE, lambda: self._copy("tests"))
+        return self._reach(Stage.TESTS_WORKSPACE, self._copy)
 
     def built(self) -> WorkspaceView:
         """A copy of ``installed`` in which every build step has succeeded."""
@@ -153,12 +164,33 @@ class AppSession:
             raise known
         return known  # type: ignore[return-value]
 
-    def _copy(self, name: str) -> WorkspaceView:
-        base = self.installed()
-        target = self.folder / name
-        self.engine.discard(target)
-        self.copy_tree(base.root, target)
+    def _install(self) -> WorkspaceView:
+        self._drop_copy()
+        return stages.install(self)
+
+    def copy_ahead(self, source: Path) -> None:
+        """Begin the copy for the tests, if it will be asked for, beside what a build does."""
+        if Stage.TESTS_WORKSPACE in self._wanted and Stage.TESTS_WORKSPACE not in self._reached:
+            self._drop_copy()
+            target = self.folder / _TESTS
+            self._copying = self.engine.background.submit(self.copy_tree, source, target)
+
+    def _copy(self) -> WorkspaceView:
+        base, target = self.installed(), self.folder / _TESTS
+        copying, self._copying = self._copying, None
+        if copying is None:
+            self.engine.discard(target)
+            self.copy_tree(base.root, target)
+        else:
+            copying.result()
         return self.view(target, Stage.TESTS_WORKSPACE, "tests")
+
+    def _drop_copy(self) -> None:
+        """Throw away a copy that was made ahead and that nobody asked for."""
+        copying, self._copying = self._copying, None
+        if copying is not None:
+            wait([copying])
+            self.engine.discard(self.folder / _TESTS)
 
     def copy_tree(self, source: Path, target: Path) -> None:
         """Copy a tree of ours; where trees have no fixed place inside, mend what names theirs."""
@@ -203,6 +235,7 @@ class AppSession:
     def close(self, failed: bool = False) -> None:
         """End everything of this app and remove its workspaces (``--dora-keep`` decides)."""
         keep = self.settings.keep.value
+        self._drop_copy()
         for stage in reversed(Stage):
             known = self._reached.get(stage)
             if isinstance(known, WorkspaceView | RunningApp):

@@ -217,6 +217,7 @@ def build(session: AppSession) -> WorkspaceView:
     if plan.tests or plan.typechecks:
         session.engine.discard(root)
         session.copy_tree(base.root, root)
+        session.copy_ahead(base.root)
     else:
         root = base.root  # nobody else will ask for the pristine tree
     view = session.view(root, Stage.BUILT, "build")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_dora.report import stats
+from pytest_dora.stats import basic as stats
 
 values = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=40)
 

@@ -1,0 +1,1 @@
+"""From production events to DORA metrics: events in, a store, entities by folding, numbers."""
