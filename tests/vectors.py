@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 ABSENT = "PYTEST_DORA_VECTORS names no folder of vectors"
+# read while tests are collected: a running test sees no option of ours in its environment
+_NAMED = os.environ.get("PYTEST_DORA_VECTORS", "")
 
 
 def folder(name: str) -> Path:
     """A folder of vectors; skips the test where they are not at hand."""
-    named = os.environ.get("PYTEST_DORA_VECTORS", "")
-    found = Path(named, name)
-    if not named or not found.is_dir():
+    found = Path(_NAMED, name)
+    if not _NAMED or not found.is_dir():
         pytest.skip(ABSENT)
     return found
 

@@ -22,6 +22,13 @@ class Odd:
     score: float | None
 
 
+def require_finite(values: Sequence[float]) -> None:
+    """Raises ValueError where a value is no finite number: it would spoil the others silently."""
+    for value in values:
+        if not math.isfinite(value):
+            raise ValueError(f"not a finite number: {value}")
+
+
 def wilson(successes: int, total: int) -> tuple[float, float] | None:
     """The 95 % Wilson interval of a share, between 0 and 1; None without samples."""
     if total <= 0:
@@ -67,12 +74,14 @@ def median_ci95(values: Sequence[float]) -> tuple[float, float] | None:
     """A 95 % interval of the median from order statistics; None below six values."""
     ordered, n = sorted(values), len(values)
     best = 0
-    tail = 0.0
+    # of the 2**n ways to lie below or above the median, those with fewer than ``rank`` below
+    ways, tail, allowed = 1, 0, 2**n // 40
     for rank in range(1, n // 2 + 1):
-        tail += math.comb(n, rank - 1) / 2**n
-        if 1 - 2 * tail < 0.95:
+        tail += ways
+        if tail > allowed:
             break
         best = rank
+        ways = ways * (n - rank + 1) // rank
     return (float(ordered[best - 1]), float(ordered[n - best])) if best else None
 
 

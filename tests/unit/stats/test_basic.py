@@ -7,6 +7,7 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from pytest_dora.stats import basic as stats
 
@@ -89,6 +90,28 @@ def test_the_interval_of_a_median_needs_six_values(
     data: list[float], interval: tuple[float, float] | None
 ) -> None:
     assert stats.median_ci95(data) == interval
+
+
+@given(st.integers(6, 300))
+def test_the_interval_of_a_median_is_the_narrowest_that_covers_enough(count: int) -> None:
+    interval = stats.median_ci95(range(count))
+    assert interval is not None
+    below = int(interval[0])
+    assert interval[1] == count - 1 - below
+    assert 1 - 2 * binom.cdf(below, count, 0.5) >= 0.95
+    assert 1 - 2 * binom.cdf(below + 1, count, 0.5) < 0.95
+
+
+def test_the_interval_of_a_median_of_many_values_is_still_found() -> None:
+    below = binom.ppf(0.025, 20_000, 0.5) - 1
+    assert stats.median_ci95(range(20_000)) == (below, 19_999 - below)
+
+
+def test_what_is_no_finite_number_is_refused() -> None:
+    stats.require_finite([1, 2.5, -3])
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not a finite number"):
+            stats.require_finite([1.0, bad])
 
 
 def test_outliers_are_found_by_the_modified_z_score() -> None:
