@@ -35,10 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001 - the boundary to the user
+        from pytest_dora.delivery.commands import CommandError
         from pytest_dora.discovery.errors import FleetError
         from pytest_dora.report.inputs import RunError
 
-        if isinstance(error, FleetError | RunError):
+        if isinstance(error, CommandError | FleetError | RunError):
             return _say(str(error), USAGE)
         if isinstance(error, OSError) and error.filename is not None:
             return _say(f"{error.filename}: {error.strerror}", OURS)
@@ -86,6 +87,15 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("paths", nargs="+", type=Path, metavar="RUN_OR_REPORT")
     merge.add_argument("--output", type=Path, metavar="DIR", help="where the report is written")
     merge.set_defaults(act=_merge)
+
+    from pytest_dora.delivery.commands import add_export, add_import, add_record
+    from pytest_dora.delivery.reading_commands import add_collect, add_metrics
+
+    add_record(commands)
+    add_import(commands)
+    add_export(commands)
+    add_collect(commands)
+    add_metrics(commands)
     return parser
 
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 
+from pytest_dora.model.events import EnvironmentTier
 
-class EnvironmentTier(StrEnum):
-    PRODUCTION = "production"
-    STAGING = "staging"
-    TESTING = "testing"
-    DEVELOPMENT = "development"
-    UNKNOWN = "unknown"
+__all__ = ["EnvironmentTier", "tier_of"]
 
 
 _WORDS = (

@@ -26,6 +26,16 @@
     check = "typecheck"
     reason = "types of a dependency are broken upstream"
     expires = 2026-12-31
+
+    [environments]                 # tiers of names that do not tell them
+    github-pages = "production"
+
+    [[collect]]                    # what `pytest-dora collect` reads besides the apps' services
+    collector = "prometheus"
+    scope = "http://127.0.0.1:9090"
+    app = "shop"
+    environment = "production"
+    options = {alerts = '{job="shop"}'}
 """
 
 from __future__ import annotations
@@ -46,10 +56,14 @@ from pydantic import ValidationError
 
 from pytest_dora.discovery.errors import FleetError, fleet_error, printable
 from pytest_dora.model.app import App, Generation, ServiceNames, Waiver
-from pytest_dora.model.fleet import Fleet
+from pytest_dora.model.events import TIERS
+from pytest_dora.model.fleet import Collected, Fleet
 
 _WRITTEN_BY = "pytest-dora"
-_TOP_KEYS = ("app", "generations", "roots", "notes", "source", "written_by")
+_TOP_KEYS = (
+    "app", "generations", "environments", "collect", "roots", "notes", "source", "written_by",
+)  # fmt: skip
+_TYPED_KEYS = _TOP_KEYS[:4]
 _SERVICES = tuple(ServiceNames.model_fields)
 _APP_KEYS = (
     "id", "path", "origin", "generator", "model", "prompt_id", "attempt", "expects",
@@ -64,7 +78,7 @@ def load_fleet(path: Path) -> Fleet:
     reader = _Reader(path, text, written_by_us=data.get("written_by") == _WRITTEN_BY)
     for key in data:
         if key not in _TOP_KEYS:
-            known = _nearest(key, ("app", "generations"))
+            known = _nearest(key, _TYPED_KEYS)
             raise fleet_error(
                 path, reader.line(key), f"unknown key {key!r} in a fleet file; {known}"
             )
@@ -86,6 +100,8 @@ def load_fleet(path: Path) -> Fleet:
         apps=tuple(sorted(apps.values(), key=lambda app: app.app_id)),
         source=_path_in(source) if isinstance(source, str) else None,
         roots=tuple(_path_in(root) for root in reader.strings(data, "roots")),
+        environments=reader.environments(data),
+        collect=reader.collected(data, apps),
         notes=reader.strings(data, "notes"),
     )
     files = [path.absolute().parent / name for name in reader.strings(data, "generations")]
@@ -111,6 +127,10 @@ def write_fleet(fleet: Fleet, path: Path) -> None:
         data["source"] = _path_out(fleet.source)
     data["roots"] = [_path_out(root) for root in fleet.roots]
     data["notes"] = list(fleet.notes)
+    if fleet.environments:
+        data["environments"] = fleet.environments
+    if fleet.collect:
+        data["collect"] = [one.model_dump(exclude_defaults=True) for one in fleet.collect]
     data["app"] = [_app_out(app) for app in fleet.apps]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -220,6 +240,39 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise fleet_error(self.path, self.line(key), f"{key} must be a list of strings")
         return tuple(value)
+
+    def environments(self, data: Mapping[str, Any]) -> dict[str, str]:
+        given = data.get("environments", {})
+        if not isinstance(given, dict):
+            raise fleet_error(self.path, self.line("environments"), "write [environments]")
+        for name, tier in given.items():
+            if tier not in TIERS:
+                raise fleet_error(
+                    self.path, self.line(name), f"{tier!r} is no tier; tiers are {', '.join(TIERS)}"
+                )
+        return given
+
+    def collected(self, data: Mapping[str, Any], apps: Mapping[str, App]) -> tuple[Collected, ...]:
+        given = data.get("collect", [])
+        if not isinstance(given, list):
+            raise fleet_error(self.path, self.line("collect"), "write [[collect]]")
+        found = []
+        for entry in given:
+            try:
+                found.append(Collected.model_validate(entry))
+            except ValidationError as error:
+                problem = error.errors(include_url=False, include_input=False)[0]
+                place = ".".join(str(part) for part in problem["loc"])
+                raise fleet_error(
+                    self.path, self.line("collect"), f"collect.{place}: {problem['msg']}"
+                ) from error
+            if found[-1].app is not None and found[-1].app not in apps:
+                raise fleet_error(
+                    self.path,
+                    self.line("collect"),
+                    f"[[collect]] names the app {found[-1].app!r}; {_nearest(found[-1].app, tuple(apps))}",
+                )
+        return tuple(found)
 
     def app(self, entry: Mapping[str, Any], number: int) -> App:
         for key in entry:

@@ -58,6 +58,10 @@ class ServiceNames(Model):
     fly: str | None = None
     databricks: str | None = None
 
+    def named(self) -> dict[str, str]:
+        """``github:owner/repo`` and the like, as events name a service."""
+        return {kind: f"{kind}:{name}" for kind, name in self.model_dump().items() if name}
+
 
 class App(Model):
     """One folder under evaluation, with what the evaluator knows of it.

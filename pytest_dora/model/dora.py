@@ -75,12 +75,48 @@ class Window(Model):
     end: datetime
 
 
+class Number(Model):
+    """One measured number beside a metric's own: null with a reason, never a flattering zero."""
+
+    value: float | None = None
+    unit: str = ""
+    samples: int = 0
+    ci95: tuple[float, float] | None = None
+    basis: Literal["observed", "estimated"] | None = None
+    reason: str | None = None
+
+
+class Trend(Model):
+    """Where the complete weeks of a window are heading (Theil-Sen slope, Mann-Kendall test)."""
+
+    direction: str | None = None
+    """``improving``, ``degrading``, ``stable`` or ``insufficient_data`` (below eight weeks)."""
+    weeks: int = 0
+    slope_per_week: float | None = None
+    slope_ci95: tuple[float, float] | None = None
+    mann_kendall_p: float | None = None
+    reason: str | None = None
+
+
+class Band(Model):
+    """What a benchmark calls a number. Clusters of a survey are no thresholds: where the edition
+    has no name for a number, or two, the band is null."""
+
+    edition: str
+    band: Literal["elite", "high", "medium", "low"] | None = None
+    reason: str | None = None
+
+
 class _Metric(Model):
     basis: Literal["observed", "estimated"] | None = None
     reason: str | None = None
     samples: int = 0
     ci95: tuple[float, float] | None = None
     window: Window | None = None
+    aggregation: Literal["app", "pooled"] | None = None
+    """Whether the number is one app's or pools the samples of all apps."""
+    median_of_apps: Number = Number()
+    band: Band | None = None
 
 
 class FrequencyEstimate(Model):
@@ -96,15 +132,31 @@ class FrequencyEstimate(Model):
 class DeploymentFrequency(_Metric):
     deployments_per_week: float | None = None
     trend: str | None = None
+    trend_detail: Trend = Trend()
+    deployments: int | None = None
+    """Deployments to production that served in the window."""
+    deployment_days_per_week: Number = Number()
+    """Median number of days with a deployment, over the complete weeks."""
+    hours_between: Number = Number()
+    """Median time between two deployments of one app."""
+    deploy_failure_rate: Number = Number()
+    """Share of deployments that never served, in percent; no change failures."""
     estimated: FrequencyEstimate = FrequencyEstimate()
 
 
 class Breakdown(Model):
-    """Median seconds of each part; ``deploy`` is the start to a healthy answer when estimated."""
+    """Seconds of each part; ``deploy`` is the start to a healthy answer when estimated.
+
+    Estimated: the median of each. Observed: the mean of each, so that the parts add up to the
+    mean of the whole. ``pipeline`` is what a pipeline spent on neither build nor deployment,
+    ``unattributed`` what nobody knows of (waiting, mostly).
+    """
 
     generation: float | None = None
     build: float | None = None
+    pipeline: float | None = None
     deploy: float | None = None
+    unattributed: float | None = None
 
 
 class LeadTimeEstimate(Model):
@@ -123,6 +175,18 @@ class LeadTimeEstimate(Model):
 class LeadTimeForChanges(_Metric):
     median_seconds: float | None = None
     breakdown: Breakdown = Breakdown()
+    definition: str | None = None
+    """``prompt_to_production`` when observed, ``prompt_to_artefact`` when estimated."""
+    mean_seconds: float | None = None
+    p90_seconds: float | None = None
+    change_lead_time: Number = Number()
+    """Median seconds from a commit to the deployment that first served it."""
+    change_lead_time_p90: Number = Number()
+    change_lead_time_per_deployment: Number = Number()
+    """Median over deployments of the median of each deployment's commits."""
+    first_deployment_commits: int = 0
+    """Of the commits, those of an app's first deployment."""
+    trend_detail: Trend = Trend()
     estimated: LeadTimeEstimate = LeadTimeEstimate()
 
 
@@ -147,6 +211,20 @@ class RecoveryEstimate(Model):
 class MttrMinutes(_Metric):
     median: float | None = None
     p90: float | None = None
+    mean: float | None = None
+    """Of the incidents that ended."""
+    open: int = 0
+    """Incidents that still go on: censored, not left out."""
+    detect: Number = Number()
+    """Median minutes from the start of an incident to its detection, …"""
+    diagnose: Number = Number()
+    """… from there to its diagnosis, …"""
+    fix: Number = Number()
+    """… and from there to the deployment of its fix."""
+    failed_deployment_recovery: Number = Number()
+    """Median minutes from a failed deployment to the service restored."""
+    failed_deployments_open: int = 0
+    trend_detail: Trend = Trend()
     enabled_by: EnabledBy = EnabledBy()
     estimated: RecoveryEstimate = RecoveryEstimate()
 
@@ -164,10 +242,36 @@ class FailureEstimate(Model):
     reason: str | None = None
 
 
+class Forecasts(Model):
+    """What evaluations predicted of trees that were deployed, and what production showed."""
+
+    predicted_and_failed: int = 0
+    predicted_and_sound: int = 0
+    missed: int = 0
+    """Predicted to be sound, and failed."""
+    sound: int = 0
+    precision: Number = Number()
+    recall: Number = Number()
+    brier: Number = Number()
+    """Mean squared error of the prediction (0 or 1): 0 is perfect, 1 always wrong."""
+
+
 class ChangeFailureRate(_Metric):
     percentage: float | None = None
     pre_deployment_catches: float | None = None
+    """Percent of the trees that were bad (blocked, or failed in production) that were blocked."""
     post_deployment_failures: float | None = None
+    """The rest of them: what slipped through."""
+    catches: Number = Number()
+    failed: int = 0
+    sound: int = 0
+    pending: int = 0
+    """Deployments too young to be judged: in no denominator."""
+    evidence: dict[str, int] = Field(default_factory=dict)
+    """Failed deployments by what spoke against them."""
+    unattributed_incidents: int = 0
+    forecasts: Forecasts = Forecasts()
+    trend_detail: Trend = Trend()
     estimated: FailureEstimate = FailureEstimate()
 
 
@@ -177,6 +281,7 @@ class ReworkEstimate(Model):
 
 class DeploymentReworkRate(_Metric):
     percentage: float | None = None
+    rework: int = 0
     estimated: ReworkEstimate = ReworkEstimate()
 
 

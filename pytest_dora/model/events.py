@@ -22,15 +22,33 @@ from pytest_dora.model.base import Model
 def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time needs a zone: write it in UTC, as 2026-01-31T12:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time outside of the years 1 to 9999") from error
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 Utc = Annotated[datetime, AfterValidator(_utc)]
 Key = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Text = Annotated[str, Field(max_length=2000)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+
+
+class EnvironmentTier(StrEnum):
+    """What an environment is for, whatever its source calls it."""
+
+    PRODUCTION = "production"
+    STAGING = "staging"
+    TESTING = "testing"
+    DEVELOPMENT = "development"
+    UNKNOWN = "unknown"
+
+
+TIERS = tuple(tier.value for tier in EnvironmentTier if tier is not EnvironmentTier.UNKNOWN)
+"""The tiers that an evaluator may give to a name."""
 
 
 class Method(StrEnum):
@@ -167,6 +185,8 @@ class ChangeBody(Model):
     authored_at: Utc | None = None
     committed_at: Utc | None = None
     merged_at: Utc | None = None
+    opened_at: Utc | None = None
+    """When its pull request was opened."""
     pull_request: str | None = None
     merge_sha: str | None = None
     """The commit that the pull request became on its target branch."""
@@ -300,5 +320,4 @@ class Event(Model):
     def digest(self) -> str:
         """Hash of what it says. Two events with one key and two digests contradict each other."""
         said = self.model_dump(mode="json", exclude={"observed_at"}, exclude_none=True)
-        text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return hashlib.sha256(_canonical(said).encode()).hexdigest()[:32]

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from pytest_dora.model.app import App, Generation
 from pytest_dora.model.base import Model
 from pytest_dora.model.plan import Plan
+
+
+class Collected(Model):
+    """What the evaluator wants to be read of a service besides what apps are named there."""
+
+    collector: str
+    scope: str = Field(min_length=1)
+    """What the collector reads: ``owner/repo``, an app's name there, a server's address."""
+    app: str | None = None
+    environment: str | None = None
+    options: dict[str, JsonValue] = {}
 
 
 class Fleet(Model):
@@ -18,6 +29,9 @@ class Fleet(Model):
     source: Path | None = None
     """The evaluator's fleet file; None when the fleet was found in folders."""
     roots: tuple[Path, ...] = ()
+    environments: dict[str, str] = {}
+    """Tier of environments whose names do not tell it: ``{"github-pages": "production"}``."""
+    collect: tuple[Collected, ...] = ()
     notes: tuple[str, ...] = ()
     """What was left out and why (``hidden folder .cache ignored``)."""
 

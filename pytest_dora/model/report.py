@@ -20,6 +20,7 @@ from pytest_dora.model.dora import (
     LeadTimeMetrics,
     ReliabilityMetrics,
 )
+from pytest_dora.model.production import AppProduction, FleetProduction
 from pytest_dora.model.result import Outcome
 from pytest_dora.model.settings import Level, Settings
 
@@ -224,6 +225,8 @@ class AppReport(Model):
     cost: AppCost = AppCost()
     waivers: tuple[AppliedWaiver, ...] = ()
     notes: tuple[str, ...] = ()
+    production: AppProduction | None = None
+    """What production showed of the app; null without a store of delivery events."""
     details: str | None = None
     """The file with findings and evidence, relative to the report."""
     checks: dict[str, CheckSummary] = Field(default_factory=dict)
@@ -300,4 +303,6 @@ class Report(Model):
     checks: dict[str, CheckTotals] = Field(default_factory=dict)
     consistency: dict[str, Consistency] = Field(default_factory=dict)
     cost: FleetCost = FleetCost()
+    production: FleetProduction | None = None
+    """What production showed beside ``dora_metrics``; null without a store."""
     notes: tuple[str, ...] = ()

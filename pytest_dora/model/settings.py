@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -72,4 +73,9 @@ class Settings(Model):
     work: Path | None = None
     output: Path = Path(".dora")
     shard: tuple[int, int] | None = None
+    store: str | None = None
+    """A store of delivery events: this run is recorded there, and what it says is in the report."""
+    window_days: float = Field(30, gt=0, le=3660)
+    incidents_watched: bool = False
+    benchmark: Literal["2023", "2024", "2025"] = "2024"
     limits: Limits = Limits()

@@ -193,12 +193,27 @@ class Controller:
             self._state.settings,
             status=status,
         )
+        if self._state.settings.store is not None:
+            self._observe()
         self.notes += write_report(
             self.report, self.results, list(facts.values()), self._state.output
         )
         write_history(self._state.output / "history.json", self.results)
         self._judge(session, self.report)
         self._config.hook.pytest_dora_write(report=self.report, run_dir=self._state.run_dir)
+
+    def _observe(self) -> None:
+        """Record the run, and add what production did; without its store the run fails."""
+        from pytest_dora.delivery.store import StoreError
+        from pytest_dora.report.observed import with_store
+
+        assert self.report is not None
+        try:
+            self.report, notes = with_store(self.report, self._state.fleet, self._state.settings)
+        except StoreError as error:
+            self.problems.append(one_line(str(error)))
+        else:
+            self.notes += notes
 
     @staticmethod
     def _status(session: pytest.Session) -> RunStatus:

@@ -29,7 +29,7 @@ class Option(NamedTuple):
 
     name: str
     help: str
-    kind: Literal["text", "flag", "list", "paths", "path", "number", "shard"] = "text"
+    kind: Literal["text", "flag", "list", "paths", "path", "number", "shard", "days"] = "text"
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     field: str = ""
@@ -70,6 +70,14 @@ OPTIONS = (
     Option("work", "Where workspaces lie (default: the user's cache)", "path", "DIR"),
     Option("output", "Where the report and the logs go (default: .dora)", "path", "DIR"),
     Option("shard", "Evaluate only the I-th of N parts of the apps", "shard", "I/N"),
+    Option("store", "Record this run in a store of delivery events (a file or a database URL), "
+           "and report what production did", metavar="URL"),
+    Option("window", "The span of time before now that delivery metrics cover (default: 30d)",
+           "days", "DAYS", field="window_days"),
+    Option("incidents-watched", "Incidents would be in the store if there were any: without one, "
+           "the change failure rate is 0 and not unknown", "flag"),
+    Option("benchmark", "The edition of DORA's benchmark that names bands",
+           choices=("2023", "2024", "2025")),
     Option("generations", "Files that tell how the apps were generated "
            "(default: bulk_run_results_*.json beside the apps)", "paths", "FILES"),
 )  # fmt: skip
@@ -214,6 +222,8 @@ def _parsed(given: _Given) -> Any:
         return Path(os.path.abspath(given.base / value))
     if option.kind == "number":
         return _number(given)
+    if option.kind == "days":
+        return _days(given)
     return _shard(given) if option.kind == "shard" else value
 
 
@@ -242,6 +252,14 @@ def _number(given: _Given) -> float:
         return float(given.value.removesuffix("%"))
     except ValueError:
         raise _bad(given, "a number between 0 and 100") from None
+
+
+def _days(given: _Given) -> float:
+    try:
+        number, unit = float(given.value[:-1]), given.value[-1]
+        return number * {"d": 1, "w": 7}[unit]
+    except (KeyError, ValueError):
+        raise _bad(given, "a number of days or weeks, as in 30d or 12w") from None
 
 
 def _shard(given: _Given) -> tuple[int, int]:

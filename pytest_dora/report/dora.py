@@ -60,8 +60,8 @@ def predicted_failures(apps: Sequence[AppReport]) -> FailureEstimate:
     A failed generation fails. An app without a failure, but with a blocking check that could
     not be judged, is no sample: it is counted as unjudged. Waivers change nothing here.
     """
-    selected = tuple(check for check in BLOCKING if any(check in app.checks for app in apps))
-    verdicts = Counter(_verdict(app, selected) for app in apps)
+    selected = selected_blocking(apps)
+    verdicts = Counter(verdict_of(app, selected) for app in apps)
     failing, samples = verdicts["failing"], verdicts["failing"] + verdicts["clear"]
     reason = None
     if not selected:
@@ -79,7 +79,13 @@ def predicted_failures(apps: Sequence[AppReport]) -> FailureEstimate:
     )
 
 
-def _verdict(app: AppReport, selected: Sequence[str]) -> str:
+def selected_blocking(apps: Sequence[AppReport]) -> tuple[str, ...]:
+    """The blocking checks that any app was asked."""
+    return tuple(check for check in BLOCKING if any(check in app.checks for app in apps))
+
+
+def verdict_of(app: AppReport, selected: Sequence[str]) -> str:
+    """``failing``, ``clear``, or ``unjudged`` where a blocking check could not be judged."""
     if not app.folder:
         return "failing"
     outcomes = [app.checks[check].outcome for check in selected if check in app.checks]
@@ -130,6 +136,7 @@ def _lead_time(apps: Sequence[AppReport]) -> LeadTimeForChanges:
         ci95=estimate.ci95,
         median_seconds=estimate.median_seconds,
         breakdown=breakdown,
+        definition="prompt_to_artefact" if totals else None,
         estimated=estimate,
     )
 

@@ -41,6 +41,5 @@ def masked(text: str) -> str:
 
 def masked_settings(settings: Settings) -> Settings:
     """Settings as they may be published."""
-    if settings.postgres_url is None:
-        return settings
-    return settings.model_copy(update={"postgres_url": masked(settings.postgres_url)})
+    urls = {name: getattr(settings, name) for name in ("postgres_url", "store")}
+    return settings.model_copy(update={name: masked(url) for name, url in urls.items() if url})

@@ -14,6 +14,7 @@ from tests.meta.project import PACKAGE, ROOT, modules
 
 _PROVIDES = {
     "_pytest": "pytest",
+    "databricks": "databricks-sdk",
     "markdown_it": "markdown-it-py",
     "pydantic_core": "pydantic",
     "xdist": "pytest-xdist",
@@ -22,6 +23,7 @@ _PROVIDES = {
 """Modules whose distribution has another name."""
 _INSIDE_A_SANDBOX = {path.stem for path in (PACKAGE / "runtime" / "sandbox").glob("*.py")}
 """Our own modules lie side by side there, and import one another by their bare names."""
+_OPTIONAL = ("databricks", "postgres", "stats", "toolchains")
 _TOOLS = {
     "build", "import-linter", "mypy", "pytest-dora", "pytest-randomly",
     "pytest-rerunfailures", "pytest-timeout", "ruff", "types-psutil", "types-pyyaml", "uv",
@@ -52,7 +54,7 @@ def _declared() -> dict[str, set[str]]:
 
 def test_the_package_imports_what_it_declares_and_declares_what_it_imports() -> None:
     declared = _declared()
-    optional = declared["postgres"] | declared["toolchains"]
+    optional = set().union(*(declared[extra] for extra in _OPTIONAL))
     imported = _imported(modules())
     assert imported - optional == declared[""]
 
@@ -60,6 +62,7 @@ def test_the_package_imports_what_it_declares_and_declares_what_it_imports() -> 
 def test_the_tests_import_what_is_declared_for_them() -> None:
     declared = _declared()
     imported = _imported((ROOT / "tests").rglob("*.py"))
-    available = declared[""] | declared["postgres"] | declared["test"]
+    extras = ("databricks", "postgres", "stats", "test")
+    available = declared[""].union(*(declared[extra] for extra in extras))
     assert imported <= available
     assert declared["test"] - imported == _TOOLS

@@ -36,7 +36,7 @@ def test_a_report_is_written_in_summary_and_in_full(tmp_path: Path) -> None:
     assert details["facts"]["stack"] == ["react"]
     assert made.apps[0].details == "runs/r1/apps/a%2Fb.json"
     assert "build" in (tmp_path / "report.md").read_text()
-    assert "line" not in (tmp_path / "report.json").read_text()
+    assert r"line\nline" not in (tmp_path / "report.json").read_text()
 
 
 def test_the_first_report_says_that_nothing_has_run(tmp_path: Path) -> None:

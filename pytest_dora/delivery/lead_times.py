@@ -1,0 +1,211 @@
+"""How long a change takes to production: from the prompt, and from the commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from pytest_dora.delivery.entities import AppHistory, Deployment
+from pytest_dora.delivery.releases import in_order
+from pytest_dora.model.events import GenerationBody
+
+PARTS = ("generation", "build", "deploy", "pipeline")
+"""The most specific first: what a pipeline spends on a build is the build's."""
+
+
+@dataclass(frozen=True)
+class PromptLeadTime:
+    """From one prompt to the first moment its app served in production. Seconds.
+
+    ``parts`` and ``unattributed`` add up to ``seconds``: each instant is counted once.
+    """
+
+    generation: GenerationBody
+    deployment: Deployment
+    seconds: float
+    parts: dict[str, float]
+    unattributed: float
+
+
+@dataclass(frozen=True)
+class ChangeLeadTime:
+    """From a commit to production. Seconds."""
+
+    commit_sha: str
+    deployment: str
+    deployed_at: datetime
+    seconds: float
+    first_deployment: bool
+    """Of an app's first deployment nobody knows which commits it brought: they are flagged."""
+
+
+def prompt_lead_times(history: AppHistory, invalid: Counter[str]) -> list[PromptLeadTime]:
+    """One for each generation whose app reached production before the next one was made."""
+    made = [one for one in history.generations if one.success is not False and not one.human]
+    made.sort(key=_ready)
+    served = [one for one in in_order(history.production) if one.served]
+    found = []
+    for at, generation in enumerate(made):
+        until = _ready(made[at + 1]) if at + 1 < len(made) else None
+        deployment = next((one for one in served if _is_of(one, generation, until)), None)
+        if deployment is None or deployment.finished_at is None:
+            continue
+        span = (generation.prompt_at, deployment.finished_at)
+        if span[1] < span[0]:
+            invalid["negative_lead_time"] += 1
+            continue
+        parts = _parts(history, generation, deployment, span)
+        seconds = _seconds(*span)
+        found.append(
+            PromptLeadTime(
+                generation, deployment, seconds, parts, max(0.0, seconds - sum(parts.values()))
+            )
+        )
+    return found
+
+
+def _ready(generation: GenerationBody) -> datetime:
+    return generation.completed_at or generation.prompt_at
+
+
+def _is_of(one: Deployment, generation: GenerationBody, until: datetime | None) -> bool:
+    """The tree says it where both know it; else the time: what was deployed before another
+    generation was ready is of this one."""
+    if one.fingerprint and generation.fingerprint:
+        return one.fingerprint == generation.fingerprint
+    began = one.began_at or one.finished_at
+    return began is not None and began >= _ready(generation) and (until is None or began < until)
+
+
+def _parts(
+    history: AppHistory,
+    generation: GenerationBody,
+    deployment: Deployment,
+    span: tuple[datetime, datetime],
+) -> dict[str, float]:
+    """Each instant of the span goes to the most specific thing that went on in it."""
+    spans: dict[str, list[tuple[datetime, datetime]]] = {part: [] for part in PARTS}
+    if generation.completed_at is not None:
+        spans["generation"].append((generation.prompt_at, generation.completed_at))
+    if deployment.began_at is not None and deployment.finished_at is not None:
+        spans["deploy"].append((deployment.began_at, deployment.finished_at))
+    shas = {deployment.commit_sha, *deployment.commit_shas} - {None}
+    for build in history.builds:
+        joined = (
+            (build.run_id is not None and build.run_id == deployment.run_id)
+            or (build.fingerprint is not None and build.fingerprint == deployment.fingerprint)
+            or (build.commit_sha is not None and build.commit_sha in shas)
+        )
+        if joined and build.finished_at is not None:
+            spans["build"].append((build.started_at, build.finished_at))
+    for run in history.pipeline_runs:
+        if run.commit_sha is not None and run.commit_sha in shas:
+            spans["pipeline"].append((run.queued_at or run.started_at, run.finished_at))
+    return _partition(spans, span)
+
+
+def _partition(
+    spans: dict[str, list[tuple[datetime, datetime]]], whole: tuple[datetime, datetime]
+) -> dict[str, float]:
+    edges = {whole[0], whole[1]}
+    for found in spans.values():
+        edges.update(edge for one in found for edge in one if whole[0] < edge < whole[1])
+    cuts = sorted(edges)
+    parts = dict.fromkeys(PARTS, 0.0)
+    for start, end in pairwise(cuts):
+        for part in PARTS:
+            if any(begin <= start and end <= stop for begin, stop in spans[part]):
+                parts[part] += _seconds(start, end)
+                break
+    return parts
+
+
+def change_lead_times(history: AppHistory, invalid: Counter[str]) -> list[ChangeLeadTime]:
+    """One for each commit, at the first deployment that served it. Merges are no changes.
+
+    What deployments that failed were to bring, the next one that serves has brought.
+    """
+    found: list[ChangeLeadTime] = []
+    seen: set[str] = set()
+    waiting: dict[str, None] = {}
+    first = True
+    for one in in_order(history.production):
+        waiting.update(dict.fromkeys(_brought(one, history)))
+        if not one.served or one.finished_at is None:
+            continue
+        for sha in waiting:
+            change = history.changes.get(sha)
+            if change is None or change.is_merge or sha in seen:
+                continue
+            seen.add(sha)
+            moment = change.committed_at or change.authored_at
+            if moment is None:
+                invalid["commit_without_time"] += 1
+            elif moment > one.finished_at:
+                invalid["negative_lead_time"] += 1
+            else:
+                seconds = _seconds(moment, one.finished_at)
+                found.append(ChangeLeadTime(sha, one.key, one.finished_at, seconds, first))
+        waiting.clear()
+        first = False
+    return found
+
+
+def _brought(one: Deployment, history: AppHistory) -> Iterable[str]:
+    yield from one.commit_shas
+    # a commit that nobody described as a change of this deployment is its head, and no more
+    if one.commit_sha is not None and (not one.commit_shas or one.commit_sha in history.changes):
+        yield one.commit_sha
+
+
+@dataclass(frozen=True)
+class PullRequestTimes:
+    """The parts of one pull request's way. Seconds; None where a moment is unknown or the parts
+    are not in order (deployed before it was merged)."""
+
+    pull_request: str
+    deployment: str | None
+    coding: float | None
+    review: float | None
+    deploy: float | None
+
+
+def pull_request_times(history: AppHistory) -> list[PullRequestTimes]:
+    """For each merged pull request: first commit to opened, opened to merged, merged to served."""
+    by_request: dict[str, list[str]] = {}
+    for sha, change in history.changes.items():
+        if change.pull_request is not None and change.merged_at is not None:
+            by_request.setdefault(change.pull_request, []).append(sha)
+    served = [one for one in in_order(history.production) if one.served]
+    return [_times(name, shas, history, served) for name, shas in sorted(by_request.items())]
+
+
+def _times(
+    name: str, shas: Sequence[str], history: AppHistory, served: Sequence[Deployment]
+) -> PullRequestTimes:
+    changes = [history.changes[sha] for sha in shas]
+    merged = changes[0].merged_at
+    opened = next((one.opened_at for one in changes if one.opened_at), None)
+    authored = min((one.authored_at for one in changes if one.authored_at), default=None)
+    wanted = {*shas, *(one.merge_sha for one in changes if one.merge_sha)}
+    deployment = next((one for one in served if wanted & set(_brought(one, history))), None)
+    return PullRequestTimes(
+        pull_request=name,
+        deployment=deployment.key if deployment else None,
+        coding=_between(authored, opened),
+        review=_between(opened, merged),
+        deploy=_between(merged, deployment.finished_at if deployment else None),
+    )
+
+
+def _between(start: datetime | None, end: datetime | None) -> float | None:
+    if start is None or end is None or end < start:
+        return None
+    return _seconds(start, end)
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds()

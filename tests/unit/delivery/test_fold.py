@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_dora.delivery.environments import EnvironmentTier
+from pytest_dora.delivery.fold import fold
+from pytest_dora.model import events as facts
+from pytest_dora.model.events import DeploymentState, Event
+from tests.unit.delivery.facts import at, deployed, event, incident
+
+STATES = st.sampled_from(list(DeploymentState))
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    found: list[Event] = []
+    for number in range(draw(st.integers(0, 5))):
+        moment = at(hours=draw(st.integers(0, 200)))
+        source = draw(st.sampled_from(["github", "fly", "record"]))
+        found += deployed(
+            f"{source}-{number}",
+            moment,
+            state=draw(STATES),
+            source=source,
+            version=draw(st.sampled_from(["v1", "v2"])),
+            environment=draw(st.sampled_from(["production", "staging", "somewhere"])),
+        )
+    for number in range(draw(st.integers(0, 3))):
+        start = at(hours=draw(st.integers(0, 200)))
+        found.append(incident(f"i{number}", start))
+        if draw(st.booleans()):
+            found.append(incident(f"i{number}", None, start + timedelta(hours=1)))
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(), st.randoms(use_true_random=False))
+def test_any_order_and_any_repetition_fold_to_the_same_history(
+    events: list[Event], chance: random.Random
+) -> None:
+    shuffled = events + [chance.choice(events) for _ in range(3)] if events else []
+    chance.shuffle(shuffled)
+    assert fold("shop", shuffled) == fold("shop", events)
+
+
+def test_a_deployment_has_finished_when_it_served_whatever_is_said_of_it_later() -> None:
+    events = deployed("v1", at(1))
+    superseded = facts.DeploymentStatusBody(
+        deployment="deployment/v1", state=DeploymentState.SUPERSEDED
+    )
+    events.append(event(superseded, at(9)))
+    (one,) = fold("shop", events).deployments
+    assert (one.state, one.finished_at) == (DeploymentState.SUCCESS, at(1))
+
+
+def test_a_deployment_that_failed_after_it_served_has_both() -> None:
+    failed = facts.DeploymentStatusBody(deployment="deployment/v1", state=DeploymentState.FAILED)
+    (one,) = fold("shop", [*deployed("v1", at(1)), event(failed, at(1, 2))]).deployments
+    assert one.served
+    assert one.failed_after == at(1, 2)
+
+
+def test_a_retry_that_succeeds_is_a_success_at_its_own_time() -> None:
+    events = deployed("v1", at(1), state=DeploymentState.FAILED)
+    again = facts.DeploymentStatusBody(deployment="deployment/v1", state=DeploymentState.SUCCESS)
+    (one,) = fold("shop", [*events, event(again, at(1, 1))]).deployments
+    assert (one.served, one.finished_at) == (True, at(1, 1))
+    assert one.failed_after is None
+
+
+def test_one_release_told_by_two_sources_is_one_deployment_by_the_platforms_word() -> None:
+    by_pipeline = deployed("run-7", at(1, minutes=3), source="github", version=None, commit_sha="a")
+    by_platform = deployed("fly-3", at(1), source="fly", version="3", commit_sha="a")
+    (one,) = fold("shop", [*by_pipeline, *by_platform]).deployments
+    assert (one.key, one.finished_at) == ("deployment/fly-3", at(1))
+    assert one.also == ("deployment/run-7",)
+
+
+def test_two_releases_of_one_commit_in_one_source_stay_two() -> None:
+    events = [*deployed("a", at(1), commit_sha="x"), *deployed("b", at(1, 0, 5), commit_sha="x")]
+    assert len(fold("shop", events).deployments) == 2
+
+
+def test_later_words_on_an_incident_complete_the_earlier_ones() -> None:
+    first = facts.IncidentBody(incident="i", started_at=at(1), title="down")
+    second = facts.IncidentBody(incident="i", diagnosed_at=at(1, 1))
+    third = facts.IncidentBody(incident="i", resolved_at=at(1, 2), title="database down")
+    moments = zip((first, second, third), (at(1), at(1, 1), at(1, 2)), strict=True)
+    (one,) = fold("shop", [event(body, moment) for body, moment in moments]).incidents
+    assert (one.started_at, one.diagnosed_at, one.resolved_at) == (at(1), at(1, 1), at(1, 2))
+    assert one.title == "database down"
+
+
+def test_what_cannot_be_counted_is_counted_as_such() -> None:
+    orphan = facts.DeploymentStatusBody(deployment="nobody", state=DeploymentState.SUCCESS)
+    history = fold(
+        "shop",
+        [
+            event(orphan, at(1)),
+            *deployed("v1", at(1), environment="somewhere"),
+            incident("i", at(2)),
+            incident("copy", at(2), duplicate_of="incident/i"),
+            event(facts.IncidentBody(incident="no-start", title="?"), at(3)),
+        ],
+    )
+    assert history.uncounted == {
+        "status_without_deployment": 1,
+        "unknown_environment": 1,
+        "duplicate_incident": 1,
+        "incident_without_start": 1,
+    }
+    assert [one.key for one in history.incidents] == ["incident/i"]
+
+
+def test_two_facts_with_one_key_contradict_each_other_and_the_earlier_one_counts() -> None:
+    one = incident("i", at(1))
+    other = one.model_copy(update={"occurred_at": at(2)})
+    assert fold("shop", [other, one]) == fold("shop", [one, other])
+    assert fold("shop", [one, other]).uncounted == {"conflicting_duplicate": 1}
+
+
+def test_the_evaluators_own_list_names_the_tier() -> None:
+    events = deployed("v1", at(1), environment="github-pages")
+    named = fold("shop", events, {"github-pages": "production"})
+    assert named.deployments[0].tier is EnvironmentTier.PRODUCTION
+    assert fold("shop", events).deployments[0].tier is EnvironmentTier.UNKNOWN
