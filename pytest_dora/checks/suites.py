@@ -131,7 +131,7 @@ def judge(done: Completed, counts: Counts | None, prepared: Instrumented) -> Ver
     if counts is None:
         return _without_report(done, said, prepared)
     if counts.failed or counts.broken:
-        reason = "tests_failed" if counts.failed else "collection_error"
+        reason = "collection_error" if counts.broken else "tests_failed"
         return _failed(reason, _first(counts, said))
     if counts.executed == 0:
         return _nothing_ran(done, counts, said)

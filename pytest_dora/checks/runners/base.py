@@ -27,7 +27,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a runner's report says. ``broken`` counts test files that could not be loaded."""
+    """What a runner's report says. ``broken`` counts test files that could not be loaded; of
+    ``failures`` theirs come first, for no luck changes them."""
 
     passed: int = 0
     failed: int = 0
@@ -49,19 +50,25 @@ class Tally:
 
     def __init__(self) -> None:
         self.passed = self.failed = self.skipped = self.broken = 0
-        self.failures: list[Failure] = []
+        self._unloaded: list[Failure] = []
+        self._failures: list[Failure] = []
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [*self._unloaded, *self._failures][:MAX_FAILURES]
 
     def fail(self, name: str, message: str, location: str | None = None) -> None:
         self.failed += 1
-        self._note(name, message, location)
+        self._note(self._failures, name, message, location)
 
     def break_(self, name: str, message: str) -> None:
         self.broken += 1
-        self._note(name, message, None)
+        self._note(self._unloaded, name, message, None)
 
-    def _note(self, name: str, message: str, location: str | None) -> None:
-        if len(self.failures) < MAX_FAILURES:
-            self.failures.append(Failure(one_line(name, 200), one_line(message), location))
+    @staticmethod
+    def _note(kept: list[Failure], name: str, message: str, location: str | None) -> None:
+        if len(kept) < MAX_FAILURES:
+            kept.append(Failure(one_line(name, 200), one_line(message), location))
 
     def counts(self) -> Counts:
         return Counts(self.passed, self.failed, self.skipped, self.broken, tuple(self.failures))

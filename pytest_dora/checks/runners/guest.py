@@ -147,7 +147,8 @@ def _record_unittest(path: str) -> Callable[[], None]:
         seen["broken" if loading else "failed"] += 1
         if len(seen["failures"]) < _MAX_FAILURES:
             said = f"{getattr(err[0], '__name__', err[0])}: {err[1]}"
-            seen["failures"].append([name[:300], _last_line(said) if loading else said[:2000]])
+            told = [name[:300], _last_line(said) if loading else said[:2000]]
+            seen["failures"].insert(0 if loading else len(seen["failures"]), told)
 
     class Recorder(unittest.TextTestResult):
         def addSuccess(self, test: Any) -> None:

@@ -72,7 +72,7 @@ def with_unhandled(counts: Counts | None, output: str) -> Counts | None:
     return replace(
         base,
         broken=max(1, min(said["error"], 10_000)),
-        failures=(*base.failures, *tally.failures),
+        failures=(*tally.failures, *base.failures),
     )
 
 

@@ -75,7 +75,7 @@ def _counts(bench: Bench) -> Counts | None:
     )
     others = tuple(
         Failure(one.name, "the file could not be run", None) if one in broken else one
-        for one in counts.failures
+        for one in sorted(counts.failures, key=lambda one: one not in broken)
     )
     return replace(
         counts,
