@@ -22,9 +22,15 @@ _ONLY_RESULTS = "plugin"
 """Here a reason is also what pytest skips with; only those of results are ours."""
 
 
+_elsewhere: dict[str, ast.expr] = {}
+"""Constants of every module, for those that are used by the name of their module as well."""
+
+
 def used_reasons() -> set[str]:
     """Every reason that a result, a stage or a report of this project can have."""
     sources = [_Source.read(path) for path in modules() if not _is_under(path, *_OTHER_SUBJECTS)]
+    for source in sources:
+        _elsewhere.update(source.constants)
     places = dict(place for source in sources for place in _reason_places(source.tree))
     found = {
         word
@@ -74,6 +80,10 @@ class _Source:
                 yield from (word for part in value.values for word in self.words(part))
             case ast.Name(id=name) if name in self.constants:
                 yield from self.words(self.constants[name])
+            case ast.Name(id=name) | ast.Attribute(attr=name) if (
+                name.isupper() and name in _elsewhere
+            ):
+                yield from self.words(_elsewhere[name])
             case ast.Subscript(value=ast.Name(id=name)) if name in self.constants:
                 table = self.constants[name]
                 for one in table.values if isinstance(table, ast.Dict) else ():
@@ -101,7 +111,9 @@ def _position(function: ast.FunctionDef) -> Iterator[int]:
 def _values(source: _Source, places: Mapping[str, int]) -> Iterator[ast.expr]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            function = node.func
+            name = function.id if isinstance(function, ast.Name) else ""
+            name = function.attr if isinstance(function, ast.Attribute) else name
             if source.only_results and name != "CheckResult":
                 continue
             yield from (one.value for one in node.keywords if one.arg == "reason")
