@@ -36,10 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - the boundary to the user
         from pytest_dora.delivery.commands import CommandError
+        from pytest_dora.delivery.store.place import StoreError
         from pytest_dora.discovery.errors import FleetError
         from pytest_dora.report.inputs import RunError
 
-        if isinstance(error, CommandError | FleetError | RunError):
+        if isinstance(error, CommandError | FleetError | RunError | StoreError):
             return _say(str(error), USAGE)
         if isinstance(error, OSError) and error.filename is not None:
             return _say(f"{error.filename}: {error.strerror}", OURS)
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     merge = commands.add_parser("merge", help="merge shards, or rebuild a run that was cut short")
     merge.add_argument("paths", nargs="+", type=Path, metavar="RUN_OR_REPORT")
     merge.add_argument("--output", type=Path, metavar="DIR", help="where the report is written")
+    merge.add_argument("--store", metavar="URL", help="add what production showed")
     merge.set_defaults(act=_merge)
 
     from pytest_dora.delivery.commands import add_export, add_import, add_record
@@ -190,7 +192,7 @@ def _merge(chosen: argparse.Namespace) -> int:
     from pytest_dora.report.show import gate_lines
     from pytest_dora.report.text import counted
 
-    merged, output = merge_paths(chosen.paths, chosen.output)
+    merged, output = merge_paths(chosen.paths, chosen.output, chosen.store)
     report = merged.report
     checks = sum(len(app.checks) for app in report.apps)
     apps, asked = counted(len(report.apps), "app"), counted(checks, "check")

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 GROUP = "pytest_dora.collectors"
 BUILTIN = {
-    "alertmanager": "pytest_dora.delivery.collectors.alertmanager:AlertmanagerCollector",
+    "alertmanager": "pytest_dora.delivery.collectors.alertmanager:Alertmanager",
     "databricks": "pytest_dora.delivery.collectors.databricks:DatabricksCollector",
     "datadog": "pytest_dora.delivery.collectors.datadog:DatadogCollector",
     "fly": "pytest_dora.delivery.collectors.fly:FlyCollector",
-    "github": "pytest_dora.delivery.collectors.github:GitHubCollector",
-    "prometheus": "pytest_dora.delivery.collectors.prometheus:PrometheusCollector",
+    "github": "pytest_dora.delivery.collectors.github:GitHub",
+    "prometheus": "pytest_dora.delivery.collectors.prometheus:Prometheus",
 }
 """Imported when they are asked for: some of their libraries take seconds."""
 

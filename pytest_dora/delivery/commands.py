@@ -94,6 +94,8 @@ def opened(typed: str | None, *, create: bool = True) -> Iterator[Store]:
     named = typed or os.environ.get(VARIABLE)
     if named is None and create:
         DEFAULT_STORE.parent.mkdir(exist_ok=True)
+    elif named is None and not DEFAULT_STORE.exists():
+        raise CommandError(f"{DEFAULT_STORE}: there is no store: record or collect something first")
     try:
         with Store.open(named or DEFAULT_STORE, create=create) as store:
             for notice in store.notices:
@@ -101,6 +103,17 @@ def opened(typed: str | None, *, create: bool = True) -> Iterator[Store]:
             yield store
     except StoreError as error:
         raise CommandError(str(error)) from error
+
+
+def append(store: Store, events: Iterable[Event]) -> Appended:
+    """Store events, and say which of them the store refuses and why."""
+    before = {(one.key, one.event): one.times for one in store.refused_events()}
+    done = store.append(events)
+    if done.refused:
+        for one in store.refused_events():
+            if before.get((one.key, one.event)) != one.times:
+                complain(f"{one.key}: {one.message}")
+    return done
 
 
 def told(done: Appended) -> str:
@@ -131,8 +144,7 @@ def _import(chosen: argparse.Namespace) -> int:
     for name in chosen.files:
         if name != "-" and not Path(name).is_file():
             raise CommandError(f"{name}: no such file; name files of events, or - for input")
-    unusable = 0
-    done = Appended()
+    unusable, done = 0, Appended()
 
     def usable(found: Iterable[Event | Refused]) -> Iterator[Event]:
         nonlocal unusable
@@ -149,7 +161,7 @@ def _import(chosen: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     with opened(chosen.store) as store:
         for reading in readings:
-            done += store.append(usable(reading))
+            done += append(store, usable(reading))
         shown = store.shown
     rest = f", {unusable} refused: see above" if unusable else ""
     say(f"{told(done)}{rest}: {shown}")

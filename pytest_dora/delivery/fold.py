@@ -84,7 +84,6 @@ class _Folding:
                 known = self._deployed.setdefault(body.deployment, {"sources": {}})
                 known["sources"][event.source] = None
                 _fill(known, body, event.environment)
-                known.setdefault("created_at", event.occurred_at)
             case facts.DeploymentStatusBody() as body:
                 self._statuses.setdefault(body.deployment, []).append((event.occurred_at, body))
             case facts.DeploymentChangesBody() as body:
@@ -165,8 +164,11 @@ def _fill(
 
 
 def _joined(earlier: facts.ChangeBody, later: facts.ChangeBody) -> facts.ChangeBody:
-    said = {name: getattr(later, name) for name in later.model_fields_set}
-    return earlier.model_copy(update={name: it for name, it in said.items() if it is not None})
+    """Silence replaces nothing, and neither does a default: a commit once known as a merge is one."""
+    said = {name: getattr(later, name) for name in type(later).model_fields}
+    return earlier.model_copy(
+        update={name: it for name, it in said.items() if it not in (None, (), False)}
+    )
 
 
 def _outcome(statuses: list[tuple[datetime, facts.DeploymentStatusBody]]) -> dict[str, Any]:

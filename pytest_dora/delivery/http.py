@@ -53,7 +53,7 @@ class Answer:
     body: Any
     headers: Mapping[str, str]
     links: Mapping[str, str]
-    """Relation to address, of the ``Link`` header."""
+    """Relation to absolute address, of the ``Link`` header."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Api:
             reply = self._reply(method, url, content)
             if method != "GET" or reply.status not in _REDIRECTS:
                 return self._answer(url, reply)
-            url = self._address(urljoin(url, reply.headers.get("location", "")))
+            url = self._address(_joined(url, reply.headers.get("location", "")))
             content = {**content, "params": None}  # the new address has its own
         raise self._error(url, f"redirects more than {_MOST_REDIRECTS} times")
 
@@ -251,7 +251,8 @@ class Api:
             body = json.loads(reply.content) if reply.content else None
         except (ValueError, RecursionError):
             raise self._error(url, "answered something that is no JSON", status) from None
-        return Answer(status, body, dict(reply.headers.items()), reply.links)
+        links = {name: _joined(url, link) for name, link in reply.links.items()}
+        return Answer(status, body, dict(reply.headers.items()), links)
 
     def _error(self, url: str, what: str, status: int | None = None) -> CollectError:
         parts = urlsplit(url)  # without the query: some services take secrets there
@@ -268,6 +269,13 @@ class Api:
         for hidden in sorted(self._hidden, key=len, reverse=True):
             text = text.replace(hidden, "***")
         return "".join(one for one in text if one.isprintable())
+
+
+def _joined(url: str, reference: str) -> str:
+    try:
+        return urljoin(url, reference)
+    except ValueError:
+        return reference  # no address; refused when it is asked for
 
 
 def _named(error: Exception) -> str:

@@ -13,6 +13,7 @@ from pytest_dora.delivery.commands import (
     CommandError,
     a_time,
     add_store,
+    append,
     complain,
     opened,
     say,
@@ -233,7 +234,7 @@ def _act(chosen: argparse.Namespace) -> int:
     except RecordError as error:
         raise CommandError(str(error)) from error
     with opened(chosen.store) as store:
-        done = store.append(events)
+        done = append(store, events)
         say(f"{kind} {subject.id} of {subject.app_id}: {told(done)}: {store.shown}")
     if done.refused:
         complain("what is stored stays; record a correction with another --id, or other times")

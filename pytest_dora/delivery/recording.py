@@ -47,7 +47,9 @@ class Subject:
     environment: str | None = None
 
     def entity(self, kind: str) -> str:
-        return f"{SOURCE}/{key_part(self.app_id)}/{kind}/{key_part(self.id)}"
+        """The key of what is recorded. An id has no slash in it, so that an app may."""
+        own = key_part(self.id).replace("/", "%2F")
+        return f"{SOURCE}/{key_part(self.app_id)}/{kind}/{own}"
 
 
 @dataclass(frozen=True)

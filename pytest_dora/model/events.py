@@ -317,7 +317,16 @@ class Event(Model):
     """When it was recorded or collected; no part of its identity."""
     body: Body
 
+    def said(self) -> str:
+        """What it says, as JSON of one spelling; when it was observed is no part of that."""
+        fields = self.model_dump(mode="json", exclude={"observed_at"}, exclude_none=True)
+        return _canonical(fields)
+
     def digest(self) -> str:
         """Hash of what it says. Two events with one key and two digests contradict each other."""
-        said = self.model_dump(mode="json", exclude={"observed_at"}, exclude_none=True)
-        return hashlib.sha256(_canonical(said).encode()).hexdigest()[:32]
+        return digest_of(self.said())
+
+
+def digest_of(said: str) -> str:
+    """The digest of an event that says this."""
+    return hashlib.sha256(said.encode()).hexdigest()[:32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_dora.model.fleet import AppFacts, Fleet
@@ -86,15 +86,25 @@ def merge(runs: Sequence[Recorded]) -> Merged:
     return Merged(report, tuple(results), tuple(facts), inputs)
 
 
-def merge_paths(paths: Sequence[Path], output: Path | None = None) -> tuple[Merged, Path]:
+def merge_paths(
+    paths: Sequence[Path], output: Path | None = None, store: str | None = None
+) -> tuple[Merged, Path]:
     """Merge the runs that the paths name, and write the report; returns it and its folder.
 
     Without ``output`` one run is rebuilt where it lies, and shards are merged into ``.dora`` of
-    the current folder. Raises RunError, and OSError where nothing can be written.
+    the current folder. With a ``store`` the report says what production showed. Raises RunError,
+    StoreError, and OSError where nothing can be written.
     """
     folders = list(dict.fromkeys(run_folder(path) for path in paths))
     runs = [read_run(folder) for folder in folders]
     merged = merge(runs)
+    if store is not None:
+        from pytest_dora.report.observed import with_store
+
+        settings = merged.inputs.settings.model_copy(update={"store": store})
+        report, notes = with_store(merged.report, merged.inputs.fleet, settings)
+        report = report.model_copy(update={"notes": (*report.notes, *notes)})
+        merged = replace(merged, report=report)
     target = output or (runs[0].output if len(runs) == 1 else Path(".dora"))
     if output is None and len(runs) == 1:
         _refuse_replacing_a_later_run(runs[0])

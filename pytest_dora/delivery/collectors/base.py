@@ -40,6 +40,8 @@ class Batch:
     data_through: datetime | None = None
     """Up to when everything is known (UTC), once this batch is stored; None: no further than
     before."""
+    notes: tuple[str, ...] = ()
+    """What could not be read and why, each a sentence for the user. No secrets."""
 
 
 class Collector(Protocol):

@@ -123,6 +123,24 @@ def test_two_facts_with_one_key_contradict_each_other_and_the_earlier_one_counts
     assert fold("shop", [one, other]).uncounted == {"conflicting_duplicate": 1}
 
 
+def test_a_deployment_of_which_no_beginning_is_told_has_none() -> None:
+    body = facts.DeploymentBody(deployment="d", version="v1")
+    status = facts.DeploymentStatusBody(deployment="d", state=DeploymentState.SUCCESS)
+    told = [event(one, at(1), environment="production") for one in (body, status)]
+    (one,) = fold("shop", told).deployments
+    assert (one.began_at, one.finished_at) == (None, at(1))
+
+
+def test_a_later_word_on_a_commit_takes_nothing_back() -> None:
+    merge = facts.ChangeBody(commit_sha="m", is_merge=True, reverts=("x",), committed_at=at(1))
+    again = facts.ChangeBody.model_validate_json(
+        facts.ChangeBody(commit_sha="m", pull_request="7").model_dump_json()
+    )
+    found = fold("shop", [event(merge, at(1)), event(again, at(2))]).changes["m"]
+    assert (found.is_merge, found.reverts, found.pull_request) == (True, ("x",), "7")
+    assert found.committed_at == at(1)
+
+
 def test_the_evaluators_own_list_names_the_tier() -> None:
     events = deployed("v1", at(1), environment="github-pages")
     named = fold("shop", events, {"github-pages": "production"})
