@@ -36,6 +36,7 @@ class Collected:
     new: int = 0
     known: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     data_through: datetime | None = None
     error: str | None = None
 
@@ -64,36 +65,44 @@ def scopes(fleet: Fleet, wanted: Iterable[str] = ()) -> Iterator[tuple[str, Scop
     chosen = set(wanted)
     seen: set[tuple[str, str]] = set()
     for entry in fleet.collect:
-        if not chosen or entry.collector in chosen:
-            seen.add((entry.collector, entry.scope))
-            yield (
-                entry.collector,
-                Scope(entry.scope, entry.app, entry.environment, entry.options),
-            )
+        if chosen and entry.collector not in chosen:
+            continue
+        scope = Scope(entry.scope, entry.app, entry.environment, entry.options)
+        if (entry.collector, label(scope)) in seen:
+            raise CollectError(f"{entry.collector} {label(scope)}: is to be collected twice")
+        seen |= {(entry.collector, label(scope)), (entry.collector, scope.name)}
+        yield entry.collector, scope
     for app in fleet.apps:
         for kind, named in app.services.named().items():
             name = named.partition(":")[2]
             if (kind, name) not in seen and (not chosen or kind in chosen):
                 seen.add((kind, name))
-                yield kind, Scope(name, app.app_id)
+                # whose it is, the fleet file says when metrics are told: it may change its mind
+                yield kind, Scope(name)
+
+
+def label(scope: Scope) -> str:
+    """What a scope is called: one server may be read for many apps, from another place each."""
+    return scope.name if scope.app_id is None else f"{scope.name} ({scope.app_id})"
 
 
 def collect(store: Store, name: str, scope: Scope, now: datetime) -> Collected:
     """Read one scope from where it was left. Never raises for what a service does."""
     from pytest_dora.delivery.store import Progress, StoreError
 
-    result = Collected(name, scope.name)
+    result = Collected(name, label(scope))
     try:
-        before = store.progress(name, scope.name)
+        before = store.progress(name, result.scope)
         cursor = before.cursor if before is not None else None
         result.data_through = before.data_through if before is not None else None
         for batch in load(name).collect(scope, cursor, now):
-            progress = Progress(name, scope.name, batch.cursor, batch.data_through)
+            progress = Progress(name, result.scope, batch.cursor, batch.data_through)
             appended = store.append(batch.events, progress)
             result.new += appended.new
             result.known += appended.known
             for reason, count in appended.refused.items():
                 result.refused[str(reason)] = result.refused.get(str(reason), 0) + count
+            result.notes += batch.notes
             result.data_through = batch.data_through or result.data_through
     except (CollectError, StoreError) as error:
         result.error = str(error)

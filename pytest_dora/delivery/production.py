@@ -25,6 +25,7 @@ from pytest_dora.model.production import AppProduction, CollectedThrough, Produc
 
 if TYPE_CHECKING:
     from pytest_dora.delivery.store import Store
+    from pytest_dora.model.fleet import Fleet
 
 _FLEET_WIDE = frozenset({"record", "pagerduty", "opsgenie", "devlake", "cdevents"})
 """Sources of incidents that tell of every app: who records one would record others."""
@@ -35,6 +36,15 @@ class Owners:
 
     def __init__(self, services: Mapping[str, str]) -> None:
         self._services = {name.lower(): app_id for name, app_id in services.items()}
+
+    @classmethod
+    def of(cls, fleet: Fleet) -> Owners:
+        """As a fleet file joins them. A service of two apps is nobody's: nothing says whose."""
+        named: dict[str, str | None] = {}
+        for app in fleet.apps:
+            for name in app.services.named().values():
+                named[name.lower()] = app.app_id if name.lower() not in named else None
+        return cls({name: app_id for name, app_id in named.items() if app_id is not None})
 
     def __call__(self, app_id: str | None, service: str | None) -> str | None:
         if app_id is not None:

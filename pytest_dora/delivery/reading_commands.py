@@ -66,12 +66,16 @@ def _fleet(path: Path | None) -> Fleet:
 
 
 def _collect(chosen: argparse.Namespace) -> int:
-    from pytest_dora.delivery.collecting import collect, names, scopes
+    from pytest_dora.delivery.collecting import collect, label, names, scopes
+    from pytest_dora.delivery.collectors import CollectError
 
     unknown = sorted(set(chosen.collectors) - set(names()))
     if unknown:
         raise CommandError(f"{unknown[0]}: no such collector; there are {', '.join(names())}")
-    found = list(scopes(_fleet(chosen.fleet), chosen.collectors))
+    try:
+        found = list(scopes(_fleet(chosen.fleet), chosen.collectors))
+    except CollectError as error:
+        raise CommandError(f"{chosen.fleet}: {error}") from error
     if not found:
         raise CommandError(
             f"{chosen.fleet}: names nothing to collect; give apps github, fly or databricks names, "
@@ -80,12 +84,14 @@ def _collect(chosen: argparse.Namespace) -> int:
     failed = 0
     with opened(chosen.store) as store:
         for number, (name, scope) in enumerate(found, 1):
-            complain(f"[{number}/{len(found)}] {name} {scope.name} …")
+            complain(f"[{number}/{len(found)}] {name} {label(scope)} …")
             result = collect(store, name, scope, utc_now())
             through = f"{result.data_through:%Y-%m-%d %H:%M}Z" if result.data_through else "unknown"
-            say(f"{name} {scope.name}: {result.new} new, {result.known} known, through {through}")
+            say(f"{name} {result.scope}: {result.new} new, {result.known} known, through {through}")
             for reason, count in result.refused.items():
                 say(f"  refused: {count} {reason}")
+            for note in result.notes:
+                say(f"  note: {note}")
             if result.error:
                 failed += 1
                 say(f"  error: {' '.join(result.error.split())}")
@@ -108,11 +114,10 @@ def _metrics(chosen: argparse.Namespace) -> int:
         human_usd_per_hour=chosen.human_rate,
         benchmark=chosen.benchmark,
     )
-    services = {name: app.app_id for app in fleet.apps for name in app.services.named().values()}
     apps = chosen.app or ([app.app_id for app in fleet.apps] or None)
     window = days_before(now, chosen.window)
     with opened(chosen.store, create=False) as store:
-        told = production(store, window, now, policy, Owners(services), apps)
+        told = production(store, window, now, policy, Owners.of(fleet), apps)
     text = json.dumps(told.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     if chosen.json == Path("-"):
         sys.stdout.write(text)

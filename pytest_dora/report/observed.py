@@ -36,12 +36,7 @@ def with_store(report: Report, fleet: Fleet, settings: Settings) -> tuple[Report
             days_before(now, settings.window_days),
             now,
             policy,
-            Owners(services(fleet)),
+            Owners.of(fleet),
             [app.app_id for app in fleet.apps],
         )
     return with_production(report, told), tuple(notes)
-
-
-def services(fleet: Fleet) -> dict[str, str]:
-    """Service names to app ids, as the fleet file joins them."""
-    return {name: app.app_id for app in fleet.apps for name in app.services.named().values()}
