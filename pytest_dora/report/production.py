@@ -29,7 +29,7 @@ def run_events(report: Report, observed_at: datetime) -> Iterator[Event]:
     Keys are made of the run's id, so that recording a run twice changes nothing.
     """
     selected = selected_blocking(report.apps)
-    ended = report.run.finished_at or observed_at
+    ended = report.run.finished_at or report.run.started_at
     for app in report.apps:
         yield from _generation(app, observed_at)
         if app.checks:  # an app of another shard was asked nothing here
