@@ -90,14 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("--store", metavar="URL", help="add what production showed")
     merge.set_defaults(act=_merge)
 
-    from pytest_dora.delivery.commands import add_export, add_import, add_record
-    from pytest_dora.delivery.reading_commands import add_collect, add_metrics
+    from pytest_dora.delivery.commands import add_to
 
-    add_record(commands)
-    add_import(commands)
-    add_export(commands)
-    add_collect(commands)
-    add_metrics(commands)
+    add_to(commands)
     return parser
 
 

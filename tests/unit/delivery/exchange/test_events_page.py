@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 import pytest
 
-from pytest_dora.delivery.commands import add_export, add_import, add_record
+from pytest_dora.delivery.commands.files import add_export, add_import
+from pytest_dora.delivery.commands.record import add_record
 from pytest_dora.delivery.exchange import READABLE, WRITABLE
 from pytest_dora.model.events import Body, Event
 from tests.meta.project import DOCS

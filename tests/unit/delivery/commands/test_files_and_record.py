@@ -10,12 +10,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_dora.delivery.commands import (
-    CommandError,
-    add_export,
-    add_import,
-    add_record,
-)
+from pytest_dora.delivery.commands import CommandError
+from pytest_dora.delivery.commands.files import add_export, add_import
+from pytest_dora.delivery.commands.record import add_record
 from pytest_dora.delivery.fold import fold
 from pytest_dora.delivery.store import Store
 from pytest_dora.model.events import CostBody, DeploymentBody, Event

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytest_dora.delivery.commands import (
+from pytest_dora.delivery.commands.common import (
     OK,
     REFUSED,
     CommandError,
@@ -191,8 +191,9 @@ _REPORTED = ("deployment", "generation", "build")
 """Kinds that a report can say something of."""
 
 
-def add_kinds(record: argparse.ArgumentParser) -> None:
-    """Add a sub-parser for every kind of record."""
+def add_record(commands: Any) -> None:
+    """Add ``record KIND …``, with a sub-parser for every kind of record."""
+    record = commands.add_parser("record", help="record a deployment, an incident, a cost, …")
     kinds = record.add_subparsers(title="kinds", metavar="KIND", required=True)
     for kind, (text, _, options) in _KINDS.items():
         parser = kinds.add_parser(kind, help=text, description=f"Record {text}.")

@@ -9,7 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_dora.delivery.commands import CommandError, a_time, add_store, complain, opened, say
+from pytest_dora.delivery.commands.common import (
+    CommandError,
+    a_time,
+    add_store,
+    complain,
+    opened,
+    say,
+)
 from pytest_dora.model.base import utc_now
 
 if TYPE_CHECKING:
