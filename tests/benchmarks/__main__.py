@@ -8,7 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import app_ratio, collection, fleet_ratio, import_cost, overhead_per_check
+from tests.benchmarks import (
+    app_ratio,
+    collection,
+    delivery_store,
+    fleet_ratio,
+    import_cost,
+    overhead_per_check,
+)
 from tests.benchmarks.harness import (
     EXAMPLES,
     Neighbours,
@@ -20,7 +27,7 @@ from tests.benchmarks.harness import (
     table,
 )
 
-_MODULES = (import_cost, collection, overhead_per_check, app_ratio, fleet_ratio)
+_MODULES = (import_cost, collection, overhead_per_check, app_ratio, fleet_ratio, delivery_store)
 BENCHMARKS: dict[str, Callable[[Options], Result]] = {
     module.NAME: module.measure for module in _MODULES
 }
