@@ -14,6 +14,7 @@ A deployment without evidence is *sound* once it has been observed long enough, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +74,10 @@ class _Evidence:
 
     def __init__(self, served: Sequence[Deployment]) -> None:
         self._served = served
+        self._places: dict[str, list[int]] = {}
+        for at, one in enumerate(served):
+            for name in one.identities:
+                self._places.setdefault(name, []).append(at)
         self._index = {key: at for at, one in enumerate(served) for key in (one.key, *one.also)}
         self._why: dict[int, str] = {}
         self._incidents: dict[int, list[Incident]] = {}
@@ -89,6 +94,21 @@ class _Evidence:
             self._incidents.setdefault(at, []).append(incident)
         if remedy is not None:
             self._remedies.setdefault(at, remedy)
+
+    def brought_back(self, at: int) -> int | None:
+        """The index of the earlier deployment that this one is again, if something lies between."""
+        one = self._served[at]
+        if one.rollback is False or at == 0:
+            return None
+        names = one.identities if one.rollback_to is None else frozenset({one.rollback_to})
+        if one.rollback_to is None and names & self._served[at - 1].identities:
+            return None  # the same again
+        earlier = [
+            places[found - 1]
+            for name in names
+            if (places := self._places.get(name)) and (found := bisect_left(places, at - 1))
+        ]
+        return max(earlier, default=None)
 
     def judgement(self, at: int, policy: Policy, now: datetime) -> Judgement:
         one = self._served[at]
@@ -152,25 +172,11 @@ def _said_by_source(found: _Evidence, served: Sequence[Deployment]) -> None:
 
 def _rollbacks(found: _Evidence, served: Sequence[Deployment]) -> None:
     for at, one in enumerate(served):
-        target = _brought_back(at, served)
+        target = found.brought_back(at)
         if target is not None:
             found.add(target + 1, "rollback", remedy=one)
         elif one.rollback and at > 0:
             found.add(at - 1, "rollback", remedy=one)  # to a version before our time
-
-
-def _brought_back(at: int, served: Sequence[Deployment]) -> int | None:
-    """The index of the earlier deployment that this one is again, if something lies between."""
-    one = served[at]
-    if one.rollback is False:
-        return None
-    names = one.identities if one.rollback_to is None else frozenset({one.rollback_to})
-    if at > 0 and one.rollback_to is None and names & served[at - 1].identities:
-        return None  # the same again
-    for place in range(at - 2, -1, -1):
-        if names & served[place].identities:
-            return place
-    return None
 
 
 def _reverts(
@@ -191,7 +197,7 @@ def _reverts(
         for sha in (*one.commit_shas, one.commit_sha):
             if sha:
                 brought.setdefault(sha, at)
-        if one.rework and not one.rollback and _brought_back(at, served) is None:
+        if one.rework and not one.rollback and found.brought_back(at) is None:
             _hotfix(found, served, at)
 
 
@@ -199,7 +205,7 @@ def _hotfix(found: _Evidence, served: Sequence[Deployment], at: int) -> None:
     """What a hotfix mends is the last deployment before it that mended nothing itself."""
     for place in range(at - 1, -1, -1):
         one = served[place]
-        if not one.rollback and not one.rework and _brought_back(place, served) is None:
+        if not one.rollback and not one.rework and found.brought_back(place) is None:
             found.add(place, "hotfix", remedy=served[at])
             return
 

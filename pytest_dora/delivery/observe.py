@@ -185,22 +185,22 @@ def _repairs(
 # --- verdicts -------------------------------------------------------------------------------
 
 
-def _joins(verdict: VerdictBody, judgement: Judgement) -> bool:
-    """A verdict is about a deployment when the tree is the same; the run, where no tree is known."""
-    one = judgement.deployment
-    if verdict.fingerprint and one.fingerprint:
-        return verdict.fingerprint == one.fingerprint
-    return one.run_id is not None and verdict.run_id == one.run_id
-
-
 def _forecasts(history: AppHistory, judged: Iterable[Judgement]) -> Iterable[Forecast]:
+    """Of each deployment the last verdict on its tree; of its run, where a tree is not known."""
+    by_tree: dict[str, bool] = {}
+    by_run: dict[str, VerdictBody] = {}
+    for _, verdict in history.verdicts:
+        if verdict.predicted_failure is not None:
+            if verdict.fingerprint is not None:
+                by_tree[verdict.fingerprint] = verdict.predicted_failure
+            by_run[verdict.run_id] = verdict
     for one in judged:
-        if one.state is Judged.PENDING:
-            continue
-        verdicts = [verdict for _, verdict in history.verdicts if _joins(verdict, one)]
-        known = [it.predicted_failure for it in verdicts if it.predicted_failure is not None]
-        if known:
-            yield Forecast(known[-1], one.state is Judged.FAILED)
+        tree, run = one.deployment.fingerprint, by_run.get(one.deployment.run_id or "")
+        predicted = by_tree.get(tree) if tree is not None else None
+        if predicted is None and run is not None and (tree is None or run.fingerprint is None):
+            predicted = run.predicted_failure
+        if predicted is not None and one.state is not Judged.PENDING:
+            yield Forecast(predicted, one.state is Judged.FAILED)
 
 
 def _blocked(history: AppHistory, window: Window) -> int:

@@ -1,4 +1,4 @@
-"""How fast a store takes and gives a team's events, and in how little memory.
+"""How fast a store takes and gives a team's events, what its metrics cost, and how much memory.
 
 ``PYTEST_DORA_BENCHMARK_EVENTS`` sets another number of events, for a trial.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "delivery_store"
 _EVENTS = int(os.environ.get("PYTEST_DORA_BENCHMARK_EVENTS", "1000000"))
-_APPS = 300
+_APPS = 1000
 _BATCH = 1000
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -40,12 +40,18 @@ def measure(_options: Options) -> Result:
         by_app = _phase("read_by_app", file)
         if [one["done"] for one in (first, again, read, by_app)] != [_EVENTS, 0, _EVENTS, _EVENTS]:
             raise ProgramFailed(f"events are lost or doubled: {first} {again} {read} {by_app}")
+        folded = _phase("fold", file)
+        told = _phase("metrics", file)
+        if [folded["done"], told["done"]] != [_EVENTS // 4, _APPS]:
+            raise ProgramFailed(f"deployments or apps are lost: {folded} {told}")
         result.row("bytes of an event in the file", file.stat().st_size / _EVENTS, "B")
     for what, phase in (
         (f"append {_EVENTS:,} new events, by {_BATCH:,}", first),
         ("append them again", again),
         ("read them in order", read),
         (f"read them app by app ({_APPS})", by_app),
+        ("read and fold them", folded),
+        (f"read, fold and tell the metrics of {_APPS} apps", told),
     ):
         result.row(what, phase["wall"])
         result.row(f"{what} (CPU)", phase["cpu"])
@@ -57,6 +63,7 @@ def measure(_options: Options) -> Result:
         Claim("read an event", read["wall"] * 1e6 / _EVENTS, 50, "µs"),
         Claim("memory to append", first["peak_mib"], 200, "MiB"),
         Claim("memory to read", read["peak_mib"], 200, "MiB"),
+        Claim("memory to tell the metrics", told["peak_mib"], 400, "MiB"),
     ]
     return result
 
@@ -96,6 +103,29 @@ def _read(store: Store, clock: Clock) -> int:
 def _read_by_app(store: Store, clock: Clock) -> int:
     with clock:
         return sum(len(events) for _, events in store.read_by_app(lambda app, name: app or name))
+
+
+def _fold(store: Store, clock: Clock) -> int:
+    from pytest_dora.delivery.fold import fold
+
+    with clock:
+        return sum(
+            len(fold(app or "", events).deployments)
+            for app, events in store.read_by_app(lambda app, name: app or name)
+        )
+
+
+def _metrics(store: Store, clock: Clock) -> int:
+    """Of a window that holds half of all events, as a command tells them."""
+    from pytest_dora.delivery.policy import Policy, Window
+    from pytest_dora.delivery.production import Owners, production
+
+    end = _START + timedelta(seconds=61 * _EVENTS // 4)
+    window = Window(_START + (end - _START) / 2, end)
+    owners = Owners({f"github:team/app{number}": f"app{number}" for number in range(_APPS)})
+    with clock:
+        told = production(store, window, end, Policy(incidents_watched=True), owners)
+    return len(told.apps)
 
 
 def _events() -> Iterator[Event]:
@@ -163,6 +193,8 @@ _PHASES: dict[str, Callable[[Store, Clock], int]] = {
     "append": _append,
     "read": _read,
     "read_by_app": _read_by_app,
+    "fold": _fold,
+    "metrics": _metrics,
 }
 
 
