@@ -99,3 +99,22 @@ def test_the_project_speaks_of_no_machine_and_no_registry() -> None:
     }
     home = re.compile(r"/(?:root|work)/\.?\w")
     assert [str(path) for path, text in text_of.items() if home.search(text)] == []
+
+
+def test_every_option_of_a_collector_is_documented_and_every_documented_one_exists() -> None:
+    from pytest_dora.delivery.collecting import BUILTIN
+    from pytest_dora.delivery.collectors import alertmanager, datadog, github, prometheus
+
+    models = {
+        "alertmanager": alertmanager.AlertmanagerOptions,
+        "datadog": datadog.DatadogOptions,
+        "github": github.Options,
+        "prometheus": prometheus.PrometheusOptions,
+    }
+    text = (DOCS / "reference" / "collectors.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert sorted(sections) == sorted(BUILTIN)
+    for name, model in models.items():
+        cells = re.findall(r"^\| (`[^|]+) \|", sections[name], re.MULTILINE)
+        told = [word for cell in cells for word in re.findall(r"`(\w+)`", cell)]
+        assert sorted(told) == sorted(model.model_fields), name

@@ -60,7 +60,7 @@ _PERIODS = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Options(Model):
+class DatadogOptions(Model):
     """In a metric query, ``$app`` is the service and ``$step`` the seconds of a period. It gives
     one series with one point a period: ``.rollup(sum, $step)`` makes it so."""
 
@@ -124,7 +124,7 @@ class DatadogCollector:
         self._wait = wait
 
     def collect(self, scope: Scope, cursor: Cursor | None, now: datetime) -> Iterator[Batch]:
-        options = parsed(_Options, dict(scope.options), f"datadog: the options of {scope.name}")
+        options = parsed(DatadogOptions, dict(scope.options), f"datadog: the options of {scope.name}")
         place = parsed(_Place, cursor or {}, f"datadog: the cursor of {scope.name}")
         site = options.site or os.environ.get("DD_SITE", "").strip() or "datadoghq.com"
         api_key, app_key = (secret_from(variable, name=self.name) for variable in _KEYS)
@@ -158,7 +158,7 @@ class _Reading:
 
     api: Api
     scope: Scope
-    options: _Options
+    options: DatadogOptions
     site: str
     now: datetime
 

@@ -5,6 +5,6 @@
 deployment brought; ``collector`` puts them together.
 """
 
-from pytest_dora.delivery.collectors.github.collector import GitHub
+from pytest_dora.delivery.collectors.github.collector import GitHub, Options
 
-__all__ = ["GitHub"]
+__all__ = ["GitHub", "Options"]
