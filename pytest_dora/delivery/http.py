@@ -225,7 +225,7 @@ class Api:
                 )
             self._hidden.update(
                 part
-                for part in (value, *value.split())
+                for part in (value, *re.split(r"[\s,]+", value))
                 if len(part) > 3 and part.lower() not in _SCHEMES
             )
         return headers or {}

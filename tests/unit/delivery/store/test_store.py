@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 import threading
@@ -486,3 +487,15 @@ def test_a_reader_whose_server_went_away_learns_it(database: Callable[[], str]) 
             )
         with pytest.raises(StoreError, match="is the server up"):
             list(reading)
+        gc.collect()  # a cursor left open would be told now, as an error of this test
+
+
+def test_a_reading_that_is_given_up_leaves_nothing_open(place: str) -> None:
+    with Store.open(place) as store:
+        store.append(map(deployment, range(2000)))
+        for number in range(30):  # more than the pool would hold
+            reading = store.read() if number % 2 else store.read_by_app(lambda app, _: app)
+            next(reading)
+            del reading
+        gc.collect()
+        assert store.count() == 2000
