@@ -14,6 +14,8 @@ from pytest_dora.runtime.sandbox.spec import Completed
 from pytest_dora.runtime.view import WorkspaceView
 
 _SECONDS = 40.0
+_READS_ONLY = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""Nobody waits for bytecode here: the tests and the server that follow leave it for one another."""
 _ANSWER_BYTES = 65536
 _BROKEN = frozenset({"ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError",
                      "TabError", "NameError"})  # fmt: skip
@@ -126,6 +128,7 @@ def _ask(
         ("python", "-c", program, subject, box.path("answer.json")),
         cwd=cwd,
         package=package,
+        env=_READS_ONLY,
         timeout=_SECONDS,
         name=f"load {subject}",
     )

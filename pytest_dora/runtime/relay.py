@@ -124,8 +124,11 @@ class Relay:
                 end.setblocking(False)
                 with contextlib.suppress(OSError):  # not a TCP socket
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await asyncio.gather(self._pump(client, server), self._pump(server, client, self._hop))
-        except (OSError, asyncio.CancelledError):
+            # neither may go on when the other ends: its descriptor will soon be another socket's
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(client, server))
+                pumps.create_task(self._pump(server, client, self._hop))
+        except* (OSError, asyncio.CancelledError):
             for end in ends:
                 _reset(end)
         finally:

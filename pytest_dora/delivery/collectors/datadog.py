@@ -124,7 +124,9 @@ class DatadogCollector:
         self._wait = wait
 
     def collect(self, scope: Scope, cursor: Cursor | None, now: datetime) -> Iterator[Batch]:
-        options = parsed(DatadogOptions, dict(scope.options), f"datadog: the options of {scope.name}")
+        options = parsed(
+            DatadogOptions, dict(scope.options), f"datadog: the options of {scope.name}"
+        )
         place = parsed(_Place, cursor or {}, f"datadog: the cursor of {scope.name}")
         site = options.site or os.environ.get("DD_SITE", "").strip() or "datadoghq.com"
         api_key, app_key = (secret_from(variable, name=self.name) for variable in _KEYS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -133,6 +134,15 @@ def test_a_client_that_leaves_ends_the_other_side(dial: Dial, echo: Echo, relay:
     client.close()
     assert echo.saw_end.wait(5)
     wait_for(lambda: relay.connections == 0)
+
+
+def test_clients_that_die_leave_the_way_open_for_the_next(dial: Dial) -> None:
+    """A killed client resets its connection, and its descriptor is soon another's."""
+    for _ in range(40):
+        client = dial()
+        assert ask(client) == b"hello"
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
 
 
 def test_a_dead_other_end_resets_the_client() -> None:
