@@ -144,6 +144,15 @@ def test_every_exported_event_is_valid_by_the_schemas(edition: str) -> None:
             kinds.add(document["context"]["type"])
 
     valid()
+    certain = (
+        facts.IncidentBody(incident="i", detected_at=NOW, resolved_at=NOW + MINUTE),
+        facts.ChangeBody(commit_sha="a", merged_at=NOW, pull_request="7"),
+        facts.BuildBody(started_at=NOW, finished_at=NOW, success=True, run_id="run-7"),
+    )
+    for body in certain:
+        for document in exported(told(body), edition=edition)[0]:
+            assert faults(edition, document) == []
+            kinds.add(document["context"]["type"])
     for state in (*DeploymentState,):
         for rollback, previous in ((None, None), (True, None), (None, "0")):
             more = {"version": "1", "rollback": rollback, "previous_version": previous}
