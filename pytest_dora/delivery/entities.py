@@ -23,6 +23,8 @@ from pytest_dora.model.events import (
     VerdictBody,
 )
 
+NAMES = ("version", "commit_sha", "artifact")
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -56,6 +58,8 @@ class Deployment:
     sources: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     """Keys of the same release as other sources tell it."""
+    other_names: frozenset[tuple[str, str]] = frozenset()
+    """Its names there."""
 
     @property
     def served(self) -> bool:
@@ -66,10 +70,24 @@ class Deployment:
         return self.started_at or self.created_at
 
     @property
-    def identities(self) -> frozenset[str]:
-        """Names by which a later deployment or an incident may mean this one."""
-        names = (self.version, self.commit_sha, self.artifact)
-        return frozenset(name for name in names if name)
+    def names(self) -> frozenset[tuple[str, str]]:
+        """Kind and value of each name by which others may mean it, the strongest kind first in
+        ``NAMES``."""
+        own = ((kind, getattr(self, kind)) for kind in NAMES)
+        return self.other_names | {(kind, value) for kind, value in own if value}
+
+    def is_again(self, other: Deployment) -> bool:
+        """Whether both released the same: by the strongest kind of name that both have.
+
+        An image that is always called ``latest`` says nothing where the versions differ.
+        """
+        mine, theirs = self.names, other.names
+        for kind in NAMES:
+            here = {name for name in mine if name[0] == kind}
+            there = {name for name in theirs if name[0] == kind}
+            if here and there:
+                return bool(here & there)
+        return False
 
 
 @dataclass(frozen=True)
@@ -79,6 +97,9 @@ class Incident:
     key: str
     app_id: str
     tier: EnvironmentTier
+    environment: str | None = None
+    told_at: datetime | None = None
+    """When it was first told of: all that is known of its beginning where nobody says more."""
     kind: IncidentKind | None = None
     title: str | None = None
     severity: str | None = None
@@ -93,9 +114,9 @@ class Incident:
 
     @property
     def began_at(self) -> datetime | None:
-        """When it began, else when it was noticed: the earliest that is known."""
+        """When it began, else when it was noticed, else when it was first told of."""
         known = [moment for moment in (self.started_at, self.detected_at) if moment is not None]
-        return min(known, default=None)
+        return min(known, default=self.told_at)
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,10 @@ class AppHistory:
     query_failures: tuple[QueryFailuresBody, ...] = ()
     costs: tuple[tuple[datetime, CostBody], ...] = ()
     """With the moment at which the money was spent."""
+    generation_names: tuple[frozenset[str], ...] = ()
+    """By what a cost may refer to each generation, …"""
+    build_names: tuple[frozenset[str], ...] = ()
+    """… and to each build."""
     verdicts: tuple[tuple[datetime, VerdictBody], ...] = ()
     drills: tuple[tuple[datetime, DrillBody], ...] = ()
     first_seen: datetime | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -39,12 +40,16 @@ def fold(
     for event in ordered:
         state.add(event)
     deployments, incidents = state.deployments(uncounted), state.incidents(uncounted)
+    if state.elsewhere:
+        uncounted["measured_outside_production"] = state.elsewhere
     lists: dict[str, Any] = {name: tuple(found) for name, found in state.lists.items()}
     return AppHistory(
         app_id=app_id,
         deployments=merge_releases(deployments),
         incidents=incidents,
         changes=state.changes,
+        generation_names=tuple(state.names["generation"]),
+        build_names=tuple(state.names["build"]),
         first_seen=ordered[0].occurred_at if ordered else None,
         sources=frozenset(event.source for event in ordered),
         kinds=frozenset(event.body.kind for event in ordered),
@@ -55,11 +60,14 @@ def fold(
 
 def _in_order(events: Iterable[Event], uncounted: Counter[str]) -> list[Event]:
     known: dict[str, Event] = {}
+    disputed: dict[str, set[str]] = {}
     for event in events:
         other = known.setdefault(event.key, event)
         if other is not event and other.digest() != event.digest():
-            uncounted["conflicting_duplicate"] += 1
+            disputed.setdefault(event.key, set()).update((event.digest(), other.digest()))
             known[event.key] = min(event, other, key=lambda one: (one.occurred_at, one.digest()))
+    if disputed:
+        uncounted["conflicting_duplicate"] = sum(len(said) - 1 for said in disputed.values())
     return sorted(known.values(), key=lambda event: (event.occurred_at, event.key))
 
 
@@ -74,6 +82,9 @@ class _Folding:
         self._shas: dict[str, dict[str, None]] = {}
         self._incidents: dict[str, dict[str, Any]] = {}
         self.changes: dict[str, facts.ChangeBody] = {}
+        self.names: dict[str, list[frozenset[str]]] = {"generation": [], "build": []}
+        self.elsewhere = 0
+        """Measurements of other environments than production."""
         self.lists: dict[str, list[Any]] = {
             name: [] for name in (*_LISTED.values(), *_DATED.values())
         }
@@ -93,7 +104,16 @@ class _Folding:
                 earlier = self.changes.get(body.commit_sha)
                 self.changes[body.commit_sha] = body if earlier is None else _joined(earlier, body)
             case facts.IncidentBody() as body:
-                _fill(self._incidents.setdefault(body.incident, {}), body, event.environment)
+                told = self._incidents.setdefault(body.incident, {"told_at": event.occurred_at})
+                _fill(told, body, event.environment)
+            case facts.HealthBody() | facts.QueryFailuresBody() as body:
+                if event.environment is None or self._tier(event) is EnvironmentTier.PRODUCTION:
+                    self.lists[_LISTED[body.kind]].append(body)
+                else:
+                    self.elsewhere += 1
+            case facts.GenerationBody() | facts.BuildBody() as body:
+                self.lists[_LISTED[body.kind]].append(body)
+                self.names[body.kind].append(_names(event, body))
             case body if body.kind in _LISTED:
                 self.lists[_LISTED[body.kind]].append(body)
             case body:
@@ -125,9 +145,12 @@ class _Folding:
             )
         return found
 
+    def _tier(self, event: Event) -> EnvironmentTier:
+        return tier_of(event.environment, self._environments)
+
     def incidents(self, uncounted: Counter[str]) -> tuple[Incident, ...]:
         found = []
-        for key, values in self._incidents.items():
+        for key, values in _without_duplicates(self._incidents, uncounted).items():
             environment = values.pop("environment", None)
             values.pop("url", None)
             # an incident without an environment is of production: that is what people report
@@ -139,16 +162,51 @@ class _Folding:
             if tier is EnvironmentTier.UNKNOWN:
                 uncounted["unknown_environment"] += 1
             incident = Incident(
-                key=key, app_id=self._app_id, tier=tier, kind=values.pop("incident_kind", None),
-                **values,
+                key=key, app_id=self._app_id, tier=tier, environment=environment,
+                kind=values.pop("incident_kind", None), **values,
             )  # fmt: skip
-            if incident.duplicate_of in self._incidents and incident.duplicate_of != key:
-                uncounted["duplicate_incident"] += 1
-            elif incident.began_at is None:
-                uncounted["incident_without_start"] += 1
-            else:
-                found.append(incident)
+            if _began_again(incident):
+                incident = replace(incident, resolved_at=None)
+            found.append(incident)
         return tuple(sorted(found, key=lambda one: (one.began_at, one.key)))
+
+
+def _began_again(incident: Incident) -> bool:
+    """What started after it was over goes on."""
+    start, end = incident.started_at, incident.resolved_at
+    return start is not None and end is not None and end < start
+
+
+def _without_duplicates(
+    incidents: Mapping[str, dict[str, Any]], uncounted: Counter[str]
+) -> dict[str, dict[str, Any]]:
+    """One of each group of duplicates, knowing what all of them know; of a circle the first."""
+    kept: dict[str, dict[str, Any]] = {}
+    for key in sorted(incidents):
+        root, seen = key, [key]
+        while (more := str(incidents[root].get("duplicate_of"))) in incidents:
+            if more in seen:
+                root = min(seen[seen.index(more) :])
+                break
+            root = more
+            seen.append(root)
+        if root != key:
+            uncounted["duplicate_incident"] += 1
+        group = kept.setdefault(root, dict(incidents[root]))
+        for name, value in incidents[key].items():
+            group.setdefault(name, value)
+        group["told_at"] = min(group["told_at"], incidents[key]["told_at"])
+    return kept
+
+
+def _names(event: Event, body: facts.GenerationBody | facts.BuildBody) -> frozenset[str]:
+    """By what a cost may refer to it: its key, what a record was called, the run that built."""
+    names = {event.key}
+    if event.source == "record":
+        names.add(event.key.rpartition("/")[2])
+    if isinstance(body, facts.BuildBody) and body.run_id:
+        names.add(body.run_id)
+    return frozenset(names)
 
 
 def _fill(

@@ -44,3 +44,8 @@ class Policy:
     human_hours_per_app: float | None = None
     human_usd_per_hour: float | None = None
     benchmark: str = "2024"
+
+    @property
+    def least_observation(self) -> timedelta:
+        """Nothing is sound while an incident could still be blamed on it."""
+        return max(self.observation, self.attribution or timedelta())

@@ -119,6 +119,98 @@ def test_an_incident_of_nobody_is_the_last_deployments_within_the_window() -> No
     assert len(far.unattributed) == 1
 
 
+def test_an_incident_during_the_roll_out_is_the_new_ones() -> None:
+    took = timedelta(minutes=10)
+    events = [*deployed("v1", at(1)), *deployed("v2", at(2), took=took)]
+    during = at(2) - timedelta(minutes=2)
+    assert states(judged(*events, incident("i", during, at(2, 1))))["v2"] == "failed:incident"
+    named = judged(*events, incident("i", during, at(2, 1), caused_by="v2"))
+    assert states(named) == {"v1": "sound:None", "v2": "failed:explicit"}
+    assert states(judged(*events, incident("i", at(2), at(3))))["v2"] == "failed:incident"
+
+
+def test_an_incident_of_a_deployment_that_never_served_condemns_none_that_did() -> None:
+    failed = deployed("v2", at(1, 3), state=DeploymentState.FAILED)
+    for cause in (None, "v2"):
+        found = judge(
+            fold("shop", [*deployed("v1", at(1)), *failed, incident("i", at(1, 4), at(1, 5), caused_by=cause)]),
+            Policy(), LATER,
+        )  # fmt: skip
+        assert [one.state for one in found.judged] == [Judged.SOUND]
+        assert found.unattributed == ()
+
+
+def test_an_empty_cause_names_nobody() -> None:
+    body = facts.IncidentBody(incident="i", started_at=at(1, 1), caused_by=facts.Cause())
+    assert states(judged(*deployed("v1", at(1)), event(body, at(1, 1))))["v1"] == "failed:incident"
+
+
+def test_one_failure_with_an_incident_and_a_rollback_counts_once() -> None:
+    found = judged(
+        *deployed("v1", at(1)),
+        *deployed("v2", at(5)),
+        incident("i", at(5, 1), at(5, 3)),
+        *deployed("back", at(5, 2), version="v1"),
+    )
+    assert states(found) == {"v1": "sound:None", "v2": "failed:rollback", "back": "sound:None"}
+    assert found["v2"].restored_at == at(5, 3)
+    assert len(found["v2"].incidents) == 1
+
+
+def test_what_mends_a_failure_that_is_known_condemns_nothing_else() -> None:
+    found = judged(
+        *deployed("v1", at(1)),
+        incident("i", at(2), at(4), caused_by="v1"),
+        *deployed("v2", at(3)),
+        *deployed("v3", at(3, 1), rework=True),
+    )
+    assert states(found) == {"v1": "failed:explicit", "v2": "sound:None", "v3": "sound:None"}
+    assert found["v1"].remedy is not None
+    assert found["v1"].remedy.version == "v3"
+
+
+def test_regions_have_nothing_to_do_with_one_another() -> None:
+    eu, us = "prod-eu", "prod-us"
+    found = judged(
+        *deployed("e1", at(1), version="v1", environment=eu),
+        *deployed("e2", at(2), version="v2", environment=eu),
+        *deployed("u1", at(3), version="v1", environment=us),
+    )
+    assert set(states(found).values()) == {"sound:None"}
+
+
+def test_an_image_that_is_always_called_the_same_hides_no_rollback() -> None:
+    found = judged(
+        *(
+            one
+            for day, version in enumerate(("v1", "v2", "v1"), 1)
+            for one in deployed(f"d{day}", at(day), version=version, artifact="shop:latest")
+        )
+    )
+    assert states(found)["d2"] == "failed:rollback"
+
+
+def test_the_same_version_again_is_no_rollback_even_if_it_is_called_one() -> None:
+    found = judged(*deployed("v1", at(1)), *deployed("again", at(2), version="v1", rollback=True))
+    assert set(states(found).values()) == {"sound:None"}
+
+
+def test_while_an_incident_goes_on_nothing_has_mended_it() -> None:
+    found = judged(*deployed("v1", at(1)), incident("i", at(1, 1)), *deployed("v2", at(20)))
+    assert (found["v1"].remedy, found["v1"].restored_at) == (None, None)
+
+
+def test_young_deployments_are_pending_whether_or_not_something_speaks_against_them() -> None:
+    events = [*deployed("v1", at(1)), *deployed("v2", at(1, 2)), incident("i", at(1, 3), at(1, 4))]
+    young = judged(*events, now=at(1, 5))
+    assert states(young) == {"v1": "pending:None", "v2": "pending:incident"}
+
+
+def test_nothing_is_sound_while_an_incident_could_still_be_blamed_on_it() -> None:
+    policy = Policy(attribution=timedelta(days=7), observation=timedelta(hours=1))
+    assert judged(*deployed("v1", at(1)), policy=policy, now=at(2))["v1"].state is Judged.PENDING
+
+
 def test_trouble_that_came_from_outside_is_no_change_failure() -> None:
     found = judged(*deployed("v1", at(1)), incident("i", at(1, 1), at(1, 2), external_cause=True))
     assert states(found) == {"v1": "sound:None"}

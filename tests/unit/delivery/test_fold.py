@@ -104,16 +104,72 @@ def test_what_cannot_be_counted_is_counted_as_such() -> None:
             *deployed("v1", at(1), environment="somewhere"),
             incident("i", at(2)),
             incident("copy", at(2), duplicate_of="incident/i"),
-            event(facts.IncidentBody(incident="no-start", title="?"), at(3)),
+            event(facts.HealthBody(start=at(1), end=at(2), uptime=0), at(2), environment="qa"),
         ],
     )
     assert history.uncounted == {
         "status_without_deployment": 1,
         "unknown_environment": 1,
         "duplicate_incident": 1,
-        "incident_without_start": 1,
+        "measured_outside_production": 1,
     }
     assert [one.key for one in history.incidents] == ["incident/i"]
+
+
+def test_an_incident_of_which_no_beginning_is_told_began_when_it_was_first_told_of() -> None:
+    told = facts.IncidentBody(incident="i", title="down")
+    over = facts.IncidentBody(incident="i", resolved_at=at(3))
+    (one,) = fold("shop", [event(over, at(3)), event(told, at(2))]).incidents
+    assert (one.began_at, one.resolved_at) == (at(2), at(3))
+
+
+def test_duplicates_are_one_incident_that_knows_what_all_of_them_know() -> None:
+    first = facts.IncidentBody(incident="a", title="down", detected_at=at(2))
+    second = facts.IncidentBody(incident="b", started_at=at(1), duplicate_of="a")
+    (one,) = fold("shop", [event(first, at(2)), event(second, at(2))]).incidents
+    assert (one.key, one.began_at) == ("a", at(1))
+    circle = [
+        event(facts.IncidentBody(incident=name, started_at=at(1), duplicate_of=other), at(1))
+        for name, other in (("a", "b"), ("b", "a"))
+    ]
+    assert [one.key for one in fold("shop", circle).incidents] == ["a"]
+
+
+def test_an_incident_that_starts_again_goes_on() -> None:
+    over = facts.IncidentBody(incident="i", started_at=at(1), resolved_at=at(2))
+    again = facts.IncidentBody(incident="i", started_at=at(3))
+    (one,) = fold("shop", [event(over, at(2)), event(again, at(3))]).incidents
+    assert (one.started_at, one.resolved_at) == (at(3), None)
+
+
+def test_a_platform_and_who_deployed_to_it_are_one_also_without_a_common_name() -> None:
+    events = [
+        *deployed("g1", at(1), source="github", version=None, commit_sha="a"),
+        *deployed("f1", at(1, 0, 4), source="fly", version="1"),
+        *deployed("g2", at(1, 0, 20), source="github", version=None, commit_sha="b"),
+        *deployed("f2", at(1, 0, 18), source="fly", version="2"),
+    ]
+    found = {(one.key, one.commit_sha) for one in fold("shop", events).deployments}
+    assert found == {("deployment/f1", "a"), ("deployment/f2", "b")}
+
+
+def test_an_attempt_that_failed_is_not_the_release_that_served() -> None:
+    events = [
+        *deployed("c1", at(1), source="ci", state=DeploymentState.FAILED, commit_sha="a"),
+        *deployed("c2", at(1, 0, 10), source="ci", commit_sha="a"),
+        *deployed("f1", at(1, 0, 9), source="fly", version="1"),
+    ]
+    found = {one.key: one.state.value for one in fold("shop", events).deployments}
+    assert found == {"deployment/c1": "failed", "deployment/f1": "success"}
+
+
+def test_who_has_seen_the_end_says_how_it_ended() -> None:
+    events = [
+        *deployed("f1", at(1), source="fly", state=DeploymentState.IN_PROGRESS, commit_sha="a"),
+        *deployed("g1", at(1, 0, 1), source="github", commit_sha="a"),
+    ]
+    (one,) = fold("shop", events).deployments
+    assert (one.key, one.served, one.finished_at) == ("deployment/f1", True, at(1, 0, 1))
 
 
 def test_two_facts_with_one_key_contradict_each_other_and_the_earlier_one_counts() -> None:
