@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
 from pytest_dora.delivery.entities import AppHistory, Deployment
 from pytest_dora.delivery.releases import in_order
-from pytest_dora.model.events import GenerationBody
+from pytest_dora.model.events import BuildBody, GenerationBody
 
 PARTS = ("generation", "build", "deploy", "pipeline")
 """The most specific first: what a pipeline spends on a build is the build's."""
@@ -23,7 +23,10 @@ class PromptLeadTime:
     ``parts`` and ``unattributed`` add up to ``seconds``: each instant is counted once.
     """
 
+    asked: GenerationBody
+    """The attempt at whose prompt it began."""
     generation: GenerationBody
+    """The attempt that was deployed."""
     deployment: Deployment
     seconds: float
     parts: dict[str, float]
@@ -43,27 +46,34 @@ class ChangeLeadTime:
 
 
 def prompt_lead_times(history: AppHistory, invalid: Counter[str]) -> list[PromptLeadTime]:
-    """One for each generation whose app reached production before the next one was made."""
-    made = [one for one in history.generations if one.success is not False and not one.human]
-    made.sort(key=_ready)
-    served = [one for one in in_order(history.production) if one.served]
+    """One for each generation whose app reached production before the next one was made.
+
+    Each deployment is one generation's: of its tree, where both know it; else, by the time, of the
+    last one that was ready before it. What brings back an earlier version is nobody's. Where the
+    attempts just before it at the same prompt left nothing, a generation begins with the first.
+    """
+    made = sorted((one for one in history.generations if one.success is not False), key=_ready)
+    served = [one for one in in_order(history.production) if one.served and not one.rollback]
+    trees = {one.fingerprint for one in made if one.fingerprint}
+    first: dict[int, Deployment] = {}
+    for one in served:
+        at = _owner(one, made, trees)
+        if at is not None:
+            first.setdefault(at, one)
     found = []
-    for at, generation in enumerate(made):
-        until = _ready(made[at + 1]) if at + 1 < len(made) else None
-        deployment = next((one for one in served if _is_of(one, generation, until)), None)
-        if deployment is None or deployment.finished_at is None:
+    for at, deployment in sorted(first.items()):
+        generation = made[at]
+        if generation.human or deployment.finished_at is None:
             continue
-        span = (generation.prompt_at, deployment.finished_at)
+        asked = _first_asked(generation, history.generations)
+        span = (asked.prompt_at, deployment.finished_at)
         if span[1] < span[0]:
             invalid["negative_lead_time"] += 1
             continue
         parts = _parts(history, generation, deployment, span)
         seconds = _seconds(*span)
-        found.append(
-            PromptLeadTime(
-                generation, deployment, seconds, parts, max(0.0, seconds - sum(parts.values()))
-            )
-        )
+        rest = max(0.0, seconds - sum(parts.values()))
+        found.append(PromptLeadTime(asked, generation, deployment, seconds, parts, rest))
     return found
 
 
@@ -71,13 +81,49 @@ def _ready(generation: GenerationBody) -> datetime:
     return generation.completed_at or generation.prompt_at
 
 
-def _is_of(one: Deployment, generation: GenerationBody, until: datetime | None) -> bool:
-    """The tree says it where both know it; else the time: what was deployed before another
-    generation was ready is of this one."""
-    if one.fingerprint and generation.fingerprint:
-        return one.fingerprint == generation.fingerprint
+def _owner(
+    one: Deployment,
+    made: Sequence[GenerationBody],
+    trees: Collection[str],
+) -> int | None:
+    """The index of the generation that a deployment is of."""
     began = one.began_at or one.finished_at
-    return began is not None and began >= _ready(generation) and (until is None or began < until)
+    if one.fingerprint is not None and one.fingerprint in trees:
+        same = [at for at, it in enumerate(made) if it.fingerprint == one.fingerprint]
+        early = [at for at in same if one.finished_at and made[at].prompt_at <= one.finished_at]
+        return (early or same)[-1]
+    ready = [
+        at for at, it in enumerate(made)
+        if began is not None and _ready(it) <= began and not (it.fingerprint and one.fingerprint)
+    ]  # fmt: skip
+    return ready[-1] if ready else None
+
+
+def _first_asked(generation: GenerationBody, every: Sequence[GenerationBody]) -> GenerationBody:
+    asked = generation
+    for one in sorted(every, key=lambda it: it.prompt_at, reverse=True):
+        if one.prompt_at >= asked.prompt_at:
+            continue
+        if one.success is not False or one.prompt_id is None or one.prompt_id != asked.prompt_id:
+            break
+        asked = one
+    return asked
+
+
+def builds_of(history: AppHistory, deployment: Deployment) -> list[BuildBody]:
+    """Builds that are known to have made what was deployed, and had ended by then."""
+    shas = {deployment.commit_sha, *deployment.commit_shas} - {None}
+    return [
+        build
+        for build in history.builds
+        if build.finished_at is not None
+        and (deployment.finished_at is None or build.finished_at <= deployment.finished_at)
+        and (
+            (build.run_id is not None and build.run_id == deployment.run_id)
+            or (build.fingerprint is not None and build.fingerprint == deployment.fingerprint)
+            or (build.commit_sha is not None and build.commit_sha in shas)
+        )
+    ]
 
 
 def _parts(
@@ -89,17 +135,12 @@ def _parts(
     """Each instant of the span goes to the most specific thing that went on in it."""
     spans: dict[str, list[tuple[datetime, datetime]]] = {part: [] for part in PARTS}
     if generation.completed_at is not None:
-        spans["generation"].append((generation.prompt_at, generation.completed_at))
+        spans["generation"].append((span[0], generation.completed_at))
     if deployment.began_at is not None and deployment.finished_at is not None:
         spans["deploy"].append((deployment.began_at, deployment.finished_at))
     shas = {deployment.commit_sha, *deployment.commit_shas} - {None}
-    for build in history.builds:
-        joined = (
-            (build.run_id is not None and build.run_id == deployment.run_id)
-            or (build.fingerprint is not None and build.fingerprint == deployment.fingerprint)
-            or (build.commit_sha is not None and build.commit_sha in shas)
-        )
-        if joined and build.finished_at is not None:
+    for build in builds_of(history, deployment):
+        if build.finished_at is not None:
             spans["build"].append((build.started_at, build.finished_at))
     for run in history.pipeline_runs:
         if run.commit_sha is not None and run.commit_sha in shas:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pytest_dora.delivery.entities import AppHistory
 from pytest_dora.delivery.fold import fold
-from pytest_dora.delivery.metrics import numbers
 from pytest_dora.delivery.metrics.failure_rate import axis, change_failure_rate
 from pytest_dora.delivery.metrics.frequency import deployment_frequency
 from pytest_dora.delivery.metrics.lead_time import lead_time_for_changes
@@ -21,14 +22,16 @@ from pytest_dora.delivery.observe import Observation, observe
 from pytest_dora.delivery.policy import Policy, Window, days_before
 from pytest_dora.delivery.records import last_deployment, lead_time, reliability_30d
 from pytest_dora.model import dora
+from pytest_dora.model.events import Event
 from pytest_dora.model.production import AppProduction, CollectedThrough, Production
 
 if TYPE_CHECKING:
     from pytest_dora.delivery.store import Store
     from pytest_dora.model.fleet import Fleet
 
-_FLEET_WIDE = frozenset({"record", "pagerduty", "opsgenie", "devlake", "cdevents"})
-"""Sources of incidents that tell of every app: who records one would record others."""
+_READ_INCIDENTS = frozenset({"prometheus", "alertmanager", "datadog", "databricks"})
+_READ_DEPLOYMENTS = frozenset({"github", "fly", "databricks", "datadog"})
+_LABELLED = re.compile(r".* \((?P<app>.+)\)$", re.DOTALL)
 
 
 class Owners:
@@ -65,24 +68,27 @@ def production(
     ``apps`` are those to be told of, also where nothing is known of them; None: all in the store.
     """
     owners = owners or Owners({})
-    wanted = None if apps is None else set(apps)
-    policy = replace(policy, incidents_watched=policy.incidents_watched or _watched(store))
+    unseen = set(apps or ())
+    wanted = frozenset(unseen) if apps is not None else None
+    read = _Read(store, owners)
     observed: list[Observation] = []
     found: list[AppProduction] = []
-    uncounted: Counter[str] = Counter()
     unjoined: Counter[str] = Counter()
-    for app_id, events in store.read_by_app(owners):
+    for app_id, events in chain(store.read_by_app(owners), _without_events(unseen)):
         if app_id is None:
             unjoined.update(event.service or "(neither app nor service)" for event in events)
         elif wanted is None or app_id in wanted:
-            history = fold(app_id, events, policy.environments)
-            seen = observe(history, window, now, policy)
+            unseen.discard(app_id)
+            # what was told later is not known yet
+            known = (event for event in events if event.occurred_at <= now)
+            history = fold(app_id, known, policy.environments)
+            watched = policy.incidents_watched or read.watches(app_id, window)
+            own = replace(policy, incidents_watched=watched)
+            until = read.deployments_until(history)
+            seen = observe(history, window, now, own, known_until=until)
+            month = observe(history, days_before(now, 30), now, own, known_until=until)
             observed.append(seen)
-            uncounted.update(seen.uncounted)
-            found.append(_app(history, seen, now, policy))
-    known = {one.app_id for one in found}
-    found += [_unknown(app_id) for app_id in sorted((wanted or set()) - known)]
-    found.sort(key=lambda one: one.app_id)
+            found.append(_app(history, seen, month, own))
     return Production(
         now=now,
         window=dora.Window(start=window.start, end=window.end),
@@ -92,19 +98,50 @@ def production(
         cost=cost(observed, policy),
         touch=touch(observed),
         axis=dict(Counter(one.axis.state for one in found)),
-        apps=tuple(found),
+        apps=tuple(sorted(found, key=lambda one: one.app_id)),
         collected=tuple(
             CollectedThrough(collector=one.collector, scope=one.scope, data_through=one.data_through)
             for one in store.all_progress()
         ),
-        uncounted=dict(uncounted),
+        uncounted=dict(sum((Counter(one.uncounted) for one in observed), Counter())),
         refused={str(reason): count for reason, count in store.refusals().items()},
         unjoined=dict(unjoined),
     )  # fmt: skip
 
 
-def _watched(store: Store) -> bool:
-    return any(event.source in _FLEET_WIDE for event in store.read(kinds=("incident",)))
+def _without_events(unseen: Collection[str]) -> Iterator[tuple[str, list[Event]]]:
+    """The apps of which nothing was told; to be asked when all others have been."""
+    yield from ((app_id, []) for app_id in sorted(unseen))
+
+
+class _Read:
+    """Up to when collectors have read what is of each app."""
+
+    def __init__(self, store: Store, owners: Owners) -> None:
+        self._incidents: dict[str, datetime] = {}
+        self._deployments: dict[tuple[str, str], datetime] = {}
+        for one in store.all_progress():
+            labelled = _LABELLED.match(one.scope)
+            app_id = labelled["app"] if labelled else owners(None, f"{one.collector}:{one.scope}")
+            if app_id is None or one.data_through is None:
+                continue
+            if one.collector in _READ_INCIDENTS:
+                before = self._incidents.get(app_id, one.data_through)
+                self._incidents[app_id] = max(before, one.data_through)
+            if one.collector in _READ_DEPLOYMENTS:
+                self._deployments[app_id, one.collector] = one.data_through
+
+    def watches(self, app_id: str, window: Window) -> bool:
+        """Whether a collector of incidents has read an app up to a day before the window's end."""
+        through = self._incidents.get(app_id)
+        return through is not None and through >= window.end - timedelta(days=1)
+
+    def deployments_until(self, history: AppHistory) -> datetime | None:
+        """Up to when deployments are known of an app that only collectors tell of."""
+        sources = {source for one in history.deployments for source in one.sources}
+        through = [self._deployments.get((history.app_id, source)) for source in sources]
+        known = [moment for moment in through if moment is not None]
+        return max(known) if known and len(known) == len(through) else None
 
 
 def dora_metrics(
@@ -120,8 +157,9 @@ def dora_metrics(
     )
 
 
-def _app(history: AppHistory, seen: Observation, now: datetime, policy: Policy) -> AppProduction:
-    month = observe(history, days_before(now, 30), now, policy)
+def _app(
+    history: AppHistory, seen: Observation, month: Observation, policy: Policy
+) -> AppProduction:
     return AppProduction(
         app_id=history.app_id,
         axis=axis(seen),
@@ -134,14 +172,3 @@ def _app(history: AppHistory, seen: Observation, now: datetime, policy: Policy) 
         touch=touch([seen]),
         uncounted=dict(seen.uncounted),
     )
-
-
-def _unknown(app_id: str) -> AppProduction:
-    empty = dora.DoraMetrics(
-        deployment_frequency=dora.DeploymentFrequency(reason=numbers.NOT_OBSERVED),
-        lead_time_for_changes=dora.LeadTimeForChanges(reason=numbers.NOT_OBSERVED),
-        mttr_minutes=dora.MttrMinutes(reason=numbers.NOT_OBSERVED),
-        change_failure_rate=dora.ChangeFailureRate(reason=numbers.NOT_OBSERVED),
-        deployment_rework_rate=dora.DeploymentReworkRate(reason=numbers.NOT_OBSERVED),
-    )
-    return AppProduction(app_id=app_id, dora_metrics=empty)

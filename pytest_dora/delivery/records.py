@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pytest_dora.delivery.entities import AppHistory
 from pytest_dora.delivery.failures import Judged
-from pytest_dora.delivery.lead_times import PromptLeadTime
+from pytest_dora.delivery.lead_times import PromptLeadTime, builds_of
 from pytest_dora.delivery.metrics.reliability import reliability
 from pytest_dora.delivery.observe import Observation
 from pytest_dora.delivery.releases import in_order, previous_successful
@@ -39,18 +39,10 @@ def lead_time(found: tuple[PromptLeadTime, ...], history: AppHistory) -> LeadTim
     if not found:
         return LeadTimeMetrics()
     last = max(found, key=lambda one: one.deployment.finished_at or one.generation.prompt_at)
-    builds = [
-        build
-        for build in history.builds
-        if build.finished_at is not None
-        and (
-            (build.fingerprint is not None and build.fingerprint == last.deployment.fingerprint)
-            or (build.run_id is not None and build.run_id == last.deployment.run_id)
-        )
-    ]
+    builds = builds_of(history, last.deployment)
     build = builds[-1] if builds else None
     return LeadTimeMetrics(
-        prompt_timestamp=_text(last.generation.prompt_at),
+        prompt_timestamp=_text(last.asked.prompt_at),
         generation_complete_timestamp=_text(last.generation.completed_at),
         generation_duration_sec=_seconds(last.generation.prompt_at, last.generation.completed_at),
         build_start_timestamp=_text(build.started_at) if build else None,
@@ -69,13 +61,15 @@ def reliability_30d(observed: Observation) -> ReliabilityMetrics:
     deployed, watched = "deployment" in observed.kinds, observed.incidents_watched
     failed = sum(one.state is Judged.FAILED for one in observed.judged)
     judged = sum(one.state is not Judged.PENDING for one in observed.judged)
-    ended = [span.seconds / 60 for span in observed.repairs if span.ended]
+    # a mean of those that ended would look best where most go on
+    going_on = any(not span.ended for span in observed.repairs)
+    ended = [] if going_on else [span.seconds / 60 for span in observed.repairs]
     return ReliabilityMetrics(
         uptime_pct=seen.uptime.value,
         error_rate_pct=seen.error_rate.value,
         p50_response_time_ms=seen.p50_ms.value,
         p99_response_time_ms=seen.p99_ms.value,
-        incidents_last_30d=len(observed.incidents) if watched else None,
+        incidents_last_30d=observed.incidents_overlapping if watched else None,
         mttr_minutes=basic.mean(ended) if watched else None,
         deployments_last_30d=len(observed.judged) if deployed else None,
         failed_deployments=failed if deployed and watched else None,

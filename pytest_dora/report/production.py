@@ -160,6 +160,12 @@ def joined(estimated: DoraMetrics, observed: DoraMetrics) -> DoraMetrics:
         kept = ("basis", "reason", "samples", "ci95", "median_seconds", "breakdown", "definition")
         ours = estimated.lead_time_for_changes
         metrics["lead_time_for_changes"] = lead_time.model_copy(
-            update={**{name: getattr(ours, name) for name in kept}, "estimated": ours.estimated}
+            update={
+                **{name: getattr(ours, name) for name in kept},
+                "estimated": ours.estimated,
+                "window": None,
+                "aggregation": None,
+                "band": None,
+            }
         )
     return DoraMetrics.model_validate(metrics)

@@ -66,28 +66,38 @@ _FAILURE_CENTRES: Mapping[str, tuple[float, float]] = {"2023": (5, 64), "2024": 
 EDITIONS = ("2023", "2024", "2025")
 
 
-def band(table: Mapping[str, _Ranges], value: float | None, edition: str) -> Band:
-    """The one cluster of an edition that describes a value."""
+def band(
+    table: Mapping[str, _Ranges],
+    value: float | None,
+    edition: str,
+    ci95: tuple[float, float] | None,
+) -> Band:
+    """The one cluster of an edition that describes a value, and its whole interval: one deployment
+    without a failure is no elite."""
     unnamed = _unnamed(value, edition)
     if unnamed is not None or value is None:
         return Band(edition=edition, reason=unnamed)
     found = [name for name, low, high in table[edition] if low <= value < high]
-    if len(found) == 1:
-        return Band(edition=edition, band=found[0])
-    return Band(edition=edition, reason="_or_".join(found) if found else "between_clusters")
+    if len(found) != 1:
+        return Band(edition=edition, reason="_or_".join(found) if found else "between_clusters")
+    low, high = next((low, high) for name, low, high in table[edition] if name == found[0])
+    if ci95 is None or not low <= ci95[0] <= ci95[1] < high:
+        return Band(edition=edition, reason="insufficient_data")
+    return Band(edition=edition, band=found[0])
 
 
-def failure_band(percentage: float | None, edition: str) -> Band:
+def failure_band(percentage: float | None, edition: str, ci95: tuple[float, float] | None) -> Band:
     """For a change failure rate: at most the best centre, or at least the worst."""
     unnamed = _unnamed(percentage, edition)
     if unnamed is not None or percentage is None:
         return Band(edition=edition, reason=unnamed)
     best, worst = _FAILURE_CENTRES[edition]
-    if percentage <= best:
-        return Band(edition=edition, band="elite")
-    if percentage >= worst:
-        return Band(edition=edition, band="low")
-    return Band(edition=edition, reason="between_clusters")
+    if best < percentage < worst:
+        return Band(edition=edition, reason="between_clusters")
+    certain = ci95 is not None and (ci95[1] <= best or ci95[0] >= worst)
+    if not certain:
+        return Band(edition=edition, reason="insufficient_data")
+    return Band(edition=edition, band="elite" if percentage <= best else "low")
 
 
 def _unnamed(value: float | None, edition: str) -> str | None:

@@ -13,7 +13,6 @@ from pytest_dora.delivery.policy import Policy, Window
 from pytest_dora.model import dora
 from pytest_dora.model.production import Axis, Proof
 from pytest_dora.stats import basic
-from pytest_dora.stats.rates import zero_failures_needed
 
 LIMIT = 15.0
 """Percent: the change failure rate that production must stay below, or rise above to breach."""
@@ -24,32 +23,29 @@ def change_failure_rate(
 ) -> dora.ChangeFailureRate:
     """Failed by judged deployments that served; those still pending are in no denominator.
 
-    Without anybody who would tell of incidents there is no rate, for none told is not none.
+    Without anybody who would tell of incidents there is no rate, for none told is not none; nor
+    is there one of an app with incidents that may be production's and may not.
     """
     seen = [one for one in observed if "deployment" in one.kinds]
     watched = [one for one in seen if one.incidents_watched]
-    judged = [found for one in watched for found in one.judged]
+    usable = [one for one in watched if not one.unusable_incidents]
+    judged = [found for one in usable for found in one.judged]
     counts = Counter(one.state for one in judged)
     failed, total = counts[Judged.FAILED], counts[Judged.FAILED] + counts[Judged.SOUND]
-    reason = None
-    if not seen:
-        reason = numbers.NOT_OBSERVED
-    elif not watched:
-        reason = numbers.INCIDENTS_NOT_OBSERVED
-    elif not total:
-        reason = "pending" if counts[Judged.PENDING] else numbers.NO_SAMPLES
-    catches = _catches(observed, watched)
+    reason = _reason(seen, watched, usable, total, counts[Judged.PENDING])
+    catches = _catches(observed)
     percentage = basic.percent(failed, total) if reason is None else None
-    rates = [rate for one in watched if (rate := basic.percent(*_counts(one.judged))) is not None]
+    interval = basic.wilson_percent(failed, total) if reason is None else None
+    rates = [rate for one in usable if (rate := basic.percent(*_counts(one.judged))) is not None]
     return dora.ChangeFailureRate(
         basis="observed" if reason is None else None,
         reason=reason,
         samples=total,
-        ci95=basic.wilson_percent(failed, total) if reason is None else None,
+        ci95=interval,
         window=dora.Window(start=window.start, end=window.end),
         aggregation="app" if len(observed) == 1 else "pooled",
-        median_of_apps=numbers.middle(rates, "percent"),
-        band=bands.failure_band(percentage, policy.benchmark),
+        median_of_apps=numbers.middle(rates, "percent", reason),
+        band=bands.failure_band(percentage, policy.benchmark, interval),
         percentage=percentage,
         pre_deployment_catches=catches.value,
         post_deployment_failures=None if catches.value is None else 100 - catches.value,
@@ -57,11 +53,31 @@ def change_failure_rate(
         failed=failed,
         sound=counts[Judged.SOUND],
         pending=counts[Judged.PENDING],
-        evidence=dict(Counter(one.evidence for one in judged if one.evidence)),
+        evidence=dict(
+            Counter(one.evidence for one in judged if one.evidence and one.state is Judged.FAILED)
+        ),
         unattributed_incidents=sum(one.unattributed_incidents for one in seen),
-        forecasts=forecasts(found for one in watched for found in one.forecasts),
-        trend_detail=_trend(judged, window, watched),
+        forecasts=forecasts(found for one in usable for found in one.forecasts),
+        trend_detail=_trend(judged, window, usable),
     )
+
+
+def _reason(
+    seen: Sequence[Observation],
+    watched: Sequence[Observation],
+    usable: Sequence[Observation],
+    total: int,
+    pending: int,
+) -> str | None:
+    if not seen:
+        return numbers.NOT_OBSERVED
+    if not watched:
+        return numbers.INCIDENTS_NOT_OBSERVED
+    if not usable:
+        return numbers.INCIDENTS_UNUSABLE
+    if total:
+        return None
+    return "pending" if pending else numbers.NO_SAMPLES
 
 
 def _counts(judged: Iterable[Judgement]) -> tuple[int, int]:
@@ -69,15 +85,24 @@ def _counts(judged: Iterable[Judgement]) -> tuple[int, int]:
     return counts[Judged.FAILED], counts[Judged.FAILED] + counts[Judged.SOUND]
 
 
-def _catches(observed: Sequence[Observation], watched: Sequence[Observation]) -> dora.Number:
+def _catches(observed: Sequence[Observation]) -> dora.Number:
     """Blocked by blocked and escaped. The unit is a tree: one that was never deployed, or one
-    deployment that failed."""
+    deployment that failed. Of apps whose failures would be known, and whose deployments say what
+    was deployed: else what was blocked could have been deployed all the same."""
     if not any("verdict" in one.kinds for one in observed):
         return numbers.absent("percent", "no_verdicts")
-    if not watched:
+    told = [
+        one
+        for one in observed
+        if "deployment" not in one.kinds or (one.incidents_watched and not one.unusable_incidents)
+    ]
+    joined = [one for one in told if not one.unjoined]
+    if not any("deployment" in one.kinds for one in joined):
+        if any("deployment" in one.kinds for one in told):
+            return numbers.absent("percent", "unjoined_deployments")
         return numbers.absent("percent", numbers.NOT_OBSERVED)
-    blocked = sum(one.blocked for one in observed)
-    escaped = sum(found.state is Judged.FAILED for one in watched for found in one.judged)
+    blocked = sum(one.blocked for one in joined)
+    escaped = sum(found.state is Judged.FAILED for one in joined for found in one.judged)
     return numbers.share(blocked, blocked + escaped)
 
 
@@ -112,18 +137,23 @@ def _trend(
 
 
 def axis(observation: Observation) -> Axis:
-    """Whether production itself has proven an app, whatever an evaluation said."""
+    """Whether production itself has proven an app, whatever an evaluation said: from all that is
+    known of it, for a breach is not forgotten with the month in which it happened."""
     if "deployment" not in observation.kinds:
-        return Axis(reason=numbers.NOT_OBSERVED, needed=zero_failures_needed(LIMIT / 100))
+        return Axis(reason=numbers.NOT_OBSERVED, needed=_needed(0, 0))
     if not observation.incidents_watched:
         return Axis(reason=numbers.INCIDENTS_NOT_OBSERVED)
-    failed, total = _counts(observation.judged)
+    if observation.unusable_incidents:
+        return Axis(reason=numbers.INCIDENTS_UNUSABLE)
+    failed, total = observation.history_judged
     interval = basic.wilson_percent(failed, total)
+    state = Proof.UNPROVEN
     if interval is not None and interval[1] <= LIMIT:
-        return Axis(state=Proof.PROVEN, judged=total, failed=failed, needed=0)
-    if interval is not None and interval[0] > LIMIT:
-        return Axis(state=Proof.BREACHED, judged=total, failed=failed)
-    return Axis(judged=total, failed=failed, needed=_needed(failed, total))
+        state = Proof.PROVEN
+    elif interval is not None and interval[0] > LIMIT:
+        state = Proof.BREACHED
+    needed = 0 if state is Proof.PROVEN else _needed(failed, total)
+    return Axis(state=state, judged=total, failed=failed, needed=needed)
 
 
 def _needed(failed: int, total: int) -> int:

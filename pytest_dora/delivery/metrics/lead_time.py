@@ -42,9 +42,11 @@ def lead_time_for_changes(
         ci95=basic.median_ci95(seconds),
         window=dora.Window(start=window.start, end=window.end),
         aggregation="app" if len(observed) == 1 else "pooled",
-        median_of_apps=numbers.middle(_medians(observed), "seconds"),
+        median_of_apps=numbers.middle(
+            _medians(observed), "seconds", None if told else numbers.NOT_OBSERVED
+        ),
         band=bands.band(
-            bands.LEAD_TIME, basic.median(commits or seconds), policy.benchmark
+            bands.LEAD_TIME, basic.median(seconds), policy.benchmark, basic.median_ci95(seconds)
         ),
         median_seconds=basic.median(seconds),
         breakdown=_breakdown(prompts),

@@ -10,6 +10,7 @@ from pytest_dora.stats import basic
 NOT_OBSERVED = "not_observed"
 NO_SAMPLES = "no_samples"
 INCIDENTS_NOT_OBSERVED = "incidents_not_observed"
+INCIDENTS_UNUSABLE = "incidents_unusable"
 
 
 def absent(unit: str, reason: str) -> Number:

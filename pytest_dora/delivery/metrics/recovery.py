@@ -7,6 +7,7 @@ app that never recovers would look best (Kaplan and Meier, 1958).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pytest_dora.delivery.entities import Incident
@@ -38,7 +39,6 @@ def mttr_minutes(
     elif lasting.median is None:
         reason = "more_than_half_open"
     recovery = _recovery(failed, watched=bool(watched))
-    fastest = recovery.value if recovery.value is not None else lasting.median
     return dora.MttrMinutes(
         basis="observed" if spans and reason is None else None,
         reason=reason,
@@ -47,18 +47,18 @@ def mttr_minutes(
         window=dora.Window(start=window.start, end=window.end),
         aggregation="app" if len(observed) == 1 else "pooled",
         median_of_apps=numbers.middle(
-            [it for one in watched if (it := _survival(one.repairs).median) is not None], "minutes"
+            [it for one in watched if (it := _survival(one.repairs).median) is not None],
+            "minutes",
+            reason,
         ),
-        band=bands.band(
-            bands.RECOVERY, None if fastest is None else fastest * _MINUTE, policy.benchmark
-        ),
+        band=_band(recovery, policy),
         median=lasting.median,
         p90=_quantile(lasting, 0.9),
         mean=basic.mean([span.seconds / _MINUTE for span in spans if span.ended]),
         open=sum(not span.ended for span in spans),
-        detect=_part(incidents, lambda one: (one.started_at, one.detected_at)),
-        diagnose=_part(incidents, lambda one: (one.detected_at, one.diagnosed_at)),
-        fix=_part(incidents, lambda one: (one.diagnosed_at, one.fix_deployed_at)),
+        detect=_part(incidents, lambda one: (one.started_at, one.detected_at), reason),
+        diagnose=_part(incidents, lambda one: (one.detected_at, one.diagnosed_at), reason),
+        fix=_part(incidents, lambda one: (one.diagnosed_at, one.fix_deployed_at), reason),
         failed_deployment_recovery=recovery,
         failed_deployments_open=sum(not span.ended for span in failed),
         trend_detail=_trend(incidents, window, watched),
@@ -66,7 +66,14 @@ def mttr_minutes(
 
 
 def _survival(spans: Sequence[Span]) -> Survival:
-    return kaplan_meier([span.seconds / _MINUTE for span in spans], [span.ended for span in spans])
+    """Where all have ended, the median is the ordinary one, between the two middle values."""
+    minutes = [span.seconds / _MINUTE for span in spans]
+    lasting = kaplan_meier(minutes, [span.ended for span in spans])
+    if spans and all(span.ended for span in spans):
+        return replace(
+            lasting, median=basic.median(minutes), median_ci95=basic.median_ci95(minutes)
+        )
+    return lasting
 
 
 def _closed(interval: tuple[float, float | None] | None) -> tuple[float, float] | None:
@@ -98,6 +105,7 @@ def _recovery(spans: Sequence[Span], *, watched: bool) -> dora.Number:
 def _part(
     incidents: Sequence[Incident],
     ends: Callable[[Incident], tuple[datetime | None, datetime | None]],
+    reason: str | None,
 ) -> dora.Number:
     """Of the incidents that tell both moments, in their order."""
     found = []
@@ -105,7 +113,16 @@ def _part(
         start, end = ends(incident)
         if start is not None and end is not None and end >= start:
             found.append((end - start).total_seconds() / _MINUTE)
-    return numbers.middle(found, "minutes")
+    return numbers.middle(found, "minutes", None if incidents else reason)
+
+
+def _band(recovery: dora.Number, policy: Policy) -> dora.Band:
+    """Of the recovery of failed deployments, which is what the benchmark asked about."""
+    seconds = None if recovery.value is None else recovery.value * _MINUTE
+    interval = recovery.ci95
+    if interval is not None:
+        interval = (interval[0] * _MINUTE, interval[1] * _MINUTE)
+    return bands.band(bands.RECOVERY, seconds, policy.benchmark, interval)
 
 
 def _trend(
@@ -113,14 +130,13 @@ def _trend(
 ) -> dora.Trend:
     begin = min((one.window.start for one in watched), default=None)
     weeks = by_week(incidents, lambda one: one.began_at, complete_weeks(window.clipped(begin)))
+    # what still goes on has lasted until the window's end, at the least
     medians = [
         basic.median(
             [
-                (one.resolved_at - one.began_at).total_seconds() / _MINUTE
+                ((one.resolved_at or window.end) - one.began_at).total_seconds() / _MINUTE
                 for one in week
-                if one.resolved_at is not None
-                and one.began_at is not None
-                and one.resolved_at >= one.began_at
+                if one.began_at is not None
             ]
         )
         for week in weeks

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pytest_dora.delivery.metrics import numbers
-from pytest_dora.delivery.observe import Observation
+from pytest_dora.delivery.observe import Observation, PeriodSum
 from pytest_dora.delivery.policy import Policy
 from pytest_dora.model.dora import Number
 from pytest_dora.model.events import Method
@@ -20,28 +20,21 @@ def reliability(observed: Sequence[Observation]) -> Reliability:
     kinds = frozenset(kind for one in observed for kind in one.kinds)
     none = numbers.NO_SAMPLES if "health" in kinds else numbers.NOT_OBSERVED
     no_queries = numbers.NO_SAMPLES if "query_failures" in kinds else numbers.NOT_OBSERVED
-    periods = sum(one.periods for one in sampled)
     return Reliability(
-        uptime=numbers.ratio_of_sums(
-            math.fsum(one.uptime_seconds for one in sampled),
-            math.fsum(one.watched_seconds for one in sampled),
-            periods,
-            reason=none,
-        ),
-        error_rate=numbers.ratio_of_sums(
-            math.fsum(one.errors for one in sampled),
-            math.fsum(one.requests for one in sampled),
-            periods,
-            reason=none,
-        ),
+        uptime=_ratio([one.uptime for one in sampled], none),
+        error_rate=_ratio([one.requests for one in sampled], none),
         p50_ms=_quantile([pair for one in sampled for pair in one.p50_ms], none),
         p99_ms=_quantile([pair for one in sampled for pair in one.p99_ms], none),
-        query_failure_rate=numbers.ratio_of_sums(
-            math.fsum(one.query_failures for one in sampled),
-            math.fsum(one.queries for one in sampled),
-            periods,
-            reason=no_queries,
-        ),
+        query_failure_rate=_ratio([one.queries for one in sampled], no_queries),
+    )
+
+
+def _ratio(sums: Sequence[PeriodSum], reason: str) -> Number:
+    return numbers.ratio_of_sums(
+        math.fsum(one.part for one in sums),
+        math.fsum(one.whole for one in sums),
+        sum(one.periods for one in sums),
+        reason=reason,
     )
 
 
@@ -53,15 +46,18 @@ def _quantile(pairs: Sequence[tuple[float, float]], reason: str) -> Number:
 
 
 def touch(observed: Sequence[Observation]) -> Touch:
-    """The share of deployments that nobody started, of those of which it is known who did."""
+    """The share of deployments that nobody started, where it is known of most who did."""
     counts = Counter(found.deployment.method for one in observed for found in one.judged)
     known = sum(counts[method] for method in Method)
+    if known and known >= counts[None]:
+        rate = numbers.share(counts[Method.AUTOMATED], known)
+    elif counts:
+        rate = numbers.absent("percent", "method_unknown")
+    else:
+        told = any("deployment" in one.kinds for one in observed)
+        rate = numbers.absent("percent", numbers.NO_SAMPLES if told else numbers.NOT_OBSERVED)
     return Touch(
-        zero_touch_rate=numbers.share(
-            counts[Method.AUTOMATED],
-            known,
-            "method_unknown" if counts else numbers.NOT_OBSERVED,
-        ),
+        zero_touch_rate=rate,
         automated=counts[Method.AUTOMATED],
         ci=counts[Method.CI],
         manual=counts[Method.MANUAL],
@@ -70,21 +66,23 @@ def touch(observed: Sequence[Observation]) -> Touch:
 
 
 def cost(observed: Sequence[Observation], policy: Policy) -> DeliveryCost:
-    """All that was spent in the window, failed generations too, by deployments that served."""
-    spent = [one.cost_usd for one in observed if one.cost_usd is not None]
-    deployments = sum(len(one.judged) for one in observed)
+    """All that was spent in the window, failed generations too, by deployments that served.
+
+    Apps of which no cost is known are in neither: their deployments were not free.
+    """
+    priced = [one for one in observed if one.cost_usd is not None]
+    deployments = sum(len(one.judged) for one in priced)
     known = sum(one.cost_known[0] for one in observed)
     every = sum(one.cost_known[1] for one in observed)
-    total = (
-        Number(value=math.fsum(spent), unit="usd", samples=len(spent), basis="observed")
-        if spent
-        else numbers.absent("usd", "cost_unknown")
-    )
+    total = numbers.absent("usd", "cost_unknown")
+    if priced:
+        value = math.fsum(one.cost_usd or 0.0 for one in priced)
+        total = Number(value=value, unit="usd", samples=len(priced), basis="observed")
     each = numbers.absent("usd", total.reason or numbers.NO_SAMPLES)
     if total.value is not None and deployments:
         value = total.value / deployments
         each = Number(value=value, unit="usd", samples=deployments, basis="observed")
-    human, ratio = _human(observed, total, policy)
+    human, ratio = _human(priced, total, policy)
     return DeliveryCost(
         total=total,
         per_deployment=each,

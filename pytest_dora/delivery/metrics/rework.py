@@ -33,7 +33,7 @@ def deployment_rework_rate(
         ci95=basic.wilson_percent(rework, total) if reason is None else None,
         window=dora.Window(start=window.start, end=window.end),
         aggregation="app" if len(observed) == 1 else "pooled",
-        median_of_apps=numbers.middle(rates, "percent"),
+        median_of_apps=numbers.middle(rates, "percent", reason),
         percentage=basic.percent(rework, total) if reason is None else None,
         rework=rework,
     )

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from pytest_dora.delivery.fold import fold
 from pytest_dora.delivery.metrics.bands import (
@@ -28,7 +29,7 @@ from pytest_dora.delivery.observe import Observation, observe
 from pytest_dora.delivery.policy import Policy, Window
 from pytest_dora.delivery.production import dora_metrics
 from pytest_dora.model import events as facts
-from pytest_dora.model.dora import DoraMetrics
+from pytest_dora.model.dora import DoraMetrics, Number
 from pytest_dora.model.events import DeploymentState, Event, Method
 from pytest_dora.model.production import Proof
 from tests.unit.delivery.facts import at, deployed, event, incident
@@ -72,7 +73,7 @@ def test_deployments_per_week_are_those_that_served_in_production() -> None:
     assert found.hours_between.value == pytest.approx((8 * 24 + 4 * 24) / 2)
     assert found.deployment_days_per_week.value == 0.5
     assert found.band is not None
-    assert found.band.band == "medium"
+    assert (found.band.band, found.band.reason) == (None, "insufficient_data")
 
 
 def test_an_app_counts_only_the_time_since_it_is_known() -> None:
@@ -290,25 +291,181 @@ def test_the_order_of_arrival_changes_no_number(events: list[Event]) -> None:
     assert metrics(events) == metrics(failing_month())
 
 
-def test_another_app_changes_no_number_of_this_one() -> None:
-    alone = observed(failing_month())
-    assert dora_metrics([alone], MONTH, WATCHED) == metrics(failing_month())
+def test_a_window_that_is_split_counts_everything_once() -> None:
+    events = failing_month()
+    halves = [
+        observe(fold("shop", events), half, at(29), WATCHED)
+        for half in (Window(at(), at(9)), Window(at(9), at(28)))
+    ]
+    whole = observed(events)
+    assert sum(len(one.judged) for one in halves) == len(whole.judged)
+    assert sum(one.rework for one in halves) == whole.rework
+    assert sum(len(one.incidents) for one in halves) == len(whole.incidents)
+
+
+def test_what_is_first_told_at_its_end_counts_all_the_same() -> None:
+    """A generation, an incident and a day of measurements are told when they are over."""
+    made = facts.GenerationBody(prompt_at=at(1), completed_at=at(1, 1), success=True, cost_usd=5)
+    day = facts.HealthBody(start=at(0, 12), end=at(1, 12), uptime=0.5)
+    seen = observed(
+        [
+            event(made, at(1, 1)),
+            incident("i", at(0, 23), at(1, 2)),
+            event(day, at(1, 12)),
+            *deployed("v1", at(2)),
+        ]
+    )
+    assert cost([seen], WATCHED).total.value == 5
+    assert len(seen.incidents) == 1
+    assert reliability([seen]).uptime.value == 50
+
+
+def test_an_outage_that_goes_on_is_not_forgotten_with_the_month() -> None:
+    events = [*deployed("v1", at(-3)), incident("i", at(-2))]
+    found = metrics([seed(), *events]).mttr_minutes
+    assert (found.open, found.failed_deployments_open) == (1, 1)
+    assert found.reason == "more_than_half_open"
+
+
+def test_incidents_of_unknown_environments_leave_no_failure_rate() -> None:
+    unclear = event(
+        facts.IncidentBody(incident="i", started_at=at(1, 1)), at(1, 1), environment="eu-cluster-1"
+    )
+    found = metrics([seed(), *deployed("v1", at(1)), unclear]).change_failure_rate
+    assert (found.percentage, found.reason) == (None, "incidents_unusable")
+
+
+def test_measuring_an_app_does_not_mean_that_incidents_would_be_told() -> None:
+    day = facts.HealthBody(start=at(1), end=at(2), uptime=0)
+    found = metrics([seed(), *deployed("v1", at(1)), event(day, at(2))], policy=Policy())
+    assert found.change_failure_rate.reason == "incidents_not_observed"
+
+
+def test_what_nobody_has_looked_at_is_not_counted_as_nothing() -> None:
+    history = fold("shop", [seed(), *deployed("v1", at(1))])
+    seen = observe(history, MONTH, at(28), WATCHED, known_until=at(14))
+    found = dora_metrics([seen], MONTH, WATCHED).deployment_frequency
+    assert found.deployments_per_week == pytest.approx(0.5)
+    late = observe(history, MONTH, at(28), WATCHED, known_until=at(1, 12))
+    assert dora_metrics([late], MONTH, WATCHED).change_failure_rate.reason == "pending"
+
+
+def test_deployments_that_name_no_tree_leave_nothing_to_compare_with() -> None:
+    events = [seed(), *(verdict(tree, 1, bad=True) for tree in "abc"), *deployed("v1", at(2))]
+    found = metrics(events).change_failure_rate.catches
+    assert (found.value, found.reason) == (None, "unjoined_deployments")
+
+
+def test_the_last_verdict_on_a_tree_counts_and_one_without_a_tree_does_not() -> None:
+    nameless = event(facts.VerdictBody(run_id="r", predicted_failure=True), at(1))
+    again = verdict("a", 2, bad=False).model_copy(update={"key": "again"})
+    found = metrics(
+        [seed(), verdict("a", 1, bad=True), again, nameless, verdict("b", 1, bad=True),
+         *deployed("v1", at(3), fingerprint="c")]
+    ).change_failure_rate.catches  # fmt: skip
+    assert (found.value, found.samples) == (100, 1)
+
+
+def test_what_was_said_afterwards_is_no_forecast() -> None:
+    late = verdict("a", 9, bad=True)
+    found = metrics(
+        [seed(), verdict("a", 1, bad=False), late.model_copy(update={"key": "late"}),
+         *deployed("v1", at(3), fingerprint="a"), incident("i", at(3, 1), at(3, 2))]
+    ).change_failure_rate.forecasts  # fmt: skip
+    assert (found.missed, found.predicted_and_failed) == (1, 0)
+
+
+def test_deployments_whose_cost_is_unknown_were_not_free() -> None:
+    paid = observed([seed(), *deployed("v1", at(2), cost_usd=10)])
+    free = observed([*deployed("w1", at(2)), *deployed("w2", at(3))], app="other")
+    found = cost([paid, free], WATCHED)
+    assert (found.per_deployment.value, found.coverage.value) == (10, pytest.approx(100 / 3))
+
+
+def test_a_cost_replaces_what_it_refers_to_of_its_own_kind_whenever_it_was_paid() -> None:
+    made = facts.GenerationBody(prompt_at=at(1), success=True, cost_usd=4)
+    invoices = [
+        facts.CostBody(category="generation", usd=5, reference="g"),
+        facts.CostBody(category="evaluation", usd=0.5, reference="deployment/v1"),
+        facts.CostBody(category="deployment", usd=8, reference="deployment/v1"),
+    ]
+    events = [event(made, at(1), key="g"), *deployed("v1", at(2), cost_usd=9)]
+    paid = [event(body, at(40)) for body in invoices[:1] + invoices[2:]]
+    seen = observed([seed(), *events, event(invoices[1], at(3)), *paid])
+    assert cost([seen], WATCHED).total.value == 5 + 8 + 0.5
+
+
+def test_an_app_of_yesterday_has_no_rate_per_week() -> None:
+    found = metrics(deployed("v1", at(27))).deployment_frequency
+    assert (found.deployments, found.deployments_per_week) == (1, None)
+    assert found.reason == "too_young"
+
+
+def test_a_fleet_that_grows_is_no_trend() -> None:
+    long = Window(at(), at(70))
+    seen = [
+        observe(
+            fold(f"app{n}", [one for week in range(n, 10) for one in
+                             deployed(f"{n}-{week}", at(7 * week, 0, 2))]),
+            long, at(71), WATCHED,
+        )
+        for n in range(10)
+    ]  # fmt: skip
+    assert dora_metrics(seen, long, WATCHED).deployment_frequency.trend == "stable"
+
+
+def test_two_that_ended_have_the_middle_of_both() -> None:
+    found = metrics([seed(), incident("a", at(1), at(1, 1)), incident("b", at(2), at(2, 2))])
+    assert found.mttr_minutes.median == 90
+
+
+def test_who_deployed_is_told_only_where_it_is_known_of_most() -> None:
+    events = [one for n in range(4) for one in deployed(f"v{n}", at(n))]
+    events += deployed("auto", at(5), method=Method.AUTOMATED)
+    found = touch([observed([seed(), *events])]).zero_touch_rate
+    assert (found.value, found.reason) == (None, "method_unknown")
+
+
+@pytest.mark.parametrize("events", [[], [seed()], deployed("v1", at(27)), failing_month()])
+@pytest.mark.parametrize("policy", [Policy(), WATCHED])
+def test_every_number_that_is_null_says_why(events: list[Event], policy: Policy) -> None:
+    seen = observed(events, policy)
+    parts = [dora_metrics([seen], MONTH, policy), reliability([seen]), cost([seen], policy),
+             touch([seen])]  # fmt: skip
+
+    def walk(value: object, where: str) -> None:
+        if isinstance(value, Number):
+            assert (value.value is None) == (value.reason is not None), where
+            assert value.value is None or value.basis is not None, where
+        if isinstance(value, BaseModel):
+            for name in type(value).model_fields:
+                if name != "estimated":
+                    walk(getattr(value, name), f"{where}.{name}")
+
+    for part in parts:
+        walk(part, type(part).__name__)
+    for name in DoraMetrics.model_fields:
+        metric = getattr(parts[0], name)
+        assert (metric.basis is None) == (metric.reason is not None), name
 
 
 @pytest.mark.parametrize(
     ("found", "edition", "expected", "reason"),
     [
-        (band(FREQUENCY, 8, "2024"), "2024", "elite", None),
-        (band(FREQUENCY, 0.5, "2023"), "2023", None, "medium_or_low"),
-        (band(FREQUENCY, 0.0, "2024"), "2024", None, "between_clusters"),
-        (band(LEAD_TIME, 2 * WEEK, "2024"), "2024", "medium", None),
-        (band(RECOVERY, 2 * HOUR, "2024"), "2024", None, "high_or_medium"),
-        (band(RECOVERY, 3 * 86400, "2024"), "2024", None, "between_clusters"),
-        (band(RECOVERY, None, "2024"), "2024", None, "no_value"),
-        (band(RECOVERY, 1, "2025"), "2025", None, "no_levels_in_this_edition"),
-        (failure_band(5, "2024"), "2024", "elite", None),
-        (failure_band(12, "2024"), "2024", None, "between_clusters"),
-        (failure_band(64, "2023"), "2023", "low", None),
+        (band(FREQUENCY, 8, "2024", (7, 9)), "2024", "elite", None),
+        (band(FREQUENCY, 8, "2024", (3, 20)), "2024", None, "insufficient_data"),
+        (band(FREQUENCY, 8, "2024", None), "2024", None, "insufficient_data"),
+        (band(FREQUENCY, 0.5, "2023", (0.4, 0.6)), "2023", None, "medium_or_low"),
+        (band(FREQUENCY, 0.0, "2024", (0, 1)), "2024", None, "between_clusters"),
+        (band(LEAD_TIME, 2 * WEEK, "2024", (WEEK, 3 * WEEK)), "2024", "medium", None),
+        (band(RECOVERY, 2 * HOUR, "2024", (HOUR, 3 * HOUR)), "2024", None, "high_or_medium"),
+        (band(RECOVERY, 3 * 86400, "2024", None), "2024", None, "between_clusters"),
+        (band(RECOVERY, None, "2024", None), "2024", None, "no_value"),
+        (band(RECOVERY, 1, "2025", (1, 1)), "2025", None, "no_levels_in_this_edition"),
+        (failure_band(3, "2024", (2, 5)), "2024", "elite", None),
+        (failure_band(0, "2024", (0, 79)), "2024", None, "insufficient_data"),
+        (failure_band(12, "2024", (11, 13)), "2024", None, "between_clusters"),
+        (failure_band(70, "2023", (65, 75)), "2023", "low", None),
     ],
 )
 def test_bands_are_null_where_an_edition_has_no_name_or_two(
