@@ -16,6 +16,7 @@ of two environments of production (regions) have nothing to do with one another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +27,8 @@ from pytest_dora.delivery.environments import EnvironmentTier
 from pytest_dora.delivery.policy import Policy
 from pytest_dora.delivery.releases import in_order
 from pytest_dora.model.events import DeploymentState
+
+_SHORT_SHA = re.compile(r"[0-9a-f]{7,64}")
 
 
 class Judged(StrEnum):
@@ -123,7 +126,7 @@ class _Court:
 
     def __init__(self, served: Sequence[Deployment], history: AppHistory, policy: Policy) -> None:
         self._served, self._policy, self._changes = served, policy, history.changes
-        self._by_key = {key: one for one in served for key in (one.key, *one.also)}
+        self._by_key = {key: one for one in served for key in _keys(one)}
         self._attempts = [
             one
             for one in in_order(history.production)
@@ -157,7 +160,7 @@ class _Court:
             self._against(one, "explicit").incidents.append(incident)
             return True
         return any(
-            it.key == cause.deployment or _is_meant(it, names)
+            (cause.deployment or "") in _keys(it) or _is_meant(it, names)
             for it in self._attempts
             if not it.served
         )
@@ -298,8 +301,19 @@ def _shas(one: Deployment) -> list[str]:
     return [sha for sha in dict.fromkeys((*one.commit_shas, one.commit_sha)) if sha]
 
 
+def _keys(one: Deployment) -> set[str]:
+    """Its keys, and what it was called when it was recorded."""
+    keys = {one.key, *one.also}
+    return keys | {key.rpartition("/")[2] for key in keys if "record" in one.sources}
+
+
 def _is_meant(one: Deployment, names: set[str]) -> bool:
-    return bool(names & ({name for _, name in one.names} | set(_shas(one))))
+    """By a version, with or without its ``v``; by a commit, whole or by its first digits."""
+    own = {name.removeprefix("v") for _, name in one.names}
+    if own & {name.removeprefix("v") for name in names}:
+        return True
+    short = [name for name in names if _SHORT_SHA.fullmatch(name)]
+    return any(sha.startswith(name) for sha in _shas(one) for name in short)
 
 
 def _of(incident: Incident, one: Deployment) -> bool:

@@ -127,6 +127,7 @@ class CostRecord:
     category: Literal["generation", "build", "deployment", "evaluation", "other"]
     usd: float
     reference: str | None = None
+    spent_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,10 @@ def recorded(subject: Subject, record: Record) -> tuple[Event, ...]:
                 moment = record.finished_at or record.started_at
                 return (_event(subject, subject.entity("build"), moment, built),)
             case CostRecord():
-                cost = facts.CostBody(**_said(record))
-                return (_event(subject, subject.entity("cost"), subject.at, cost),)
+                said = _said(record)
+                moment = said.pop("spent_at", None) or subject.at
+                cost = facts.CostBody(**said)
+                return (_event(subject, subject.entity("cost"), moment, cost),)
             case ChangeRecord():
                 return (_change(subject, record),)
             case HealthRecord():

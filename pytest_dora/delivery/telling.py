@@ -1,79 +1,93 @@
-"""What production showed, as lines for a terminal: a number, its interval, its samples, or why not."""
+"""What production showed, as lines for a person: a number, its interval, its samples, or why not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_dora.model.dora import DoraMetrics, Number
-from pytest_dora.model.production import AppProduction, Production
+from pytest_dora.model.dora import DoraMetrics, Number, Trend
+from pytest_dora.model.production import AppProduction, FleetProduction, Production
 
 _WIDTH = 32
-_DAY = 86400.0
+_NAMES = 40
+_SCALES = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
+_SECONDS = {"seconds": 1.0, "minutes": 60.0, "hours": 3600.0}
+Interval = tuple[float, float] | None
 
 
 def lines(told: Production) -> Iterator[str]:
     """The fleet first, then one line per app, then what could not be counted."""
-    start, end = told.window.start, told.window.end
-    yield f"production, {start:%Y-%m-%d %H:%M}Z to {end:%Y-%m-%d %H:%M}Z, {len(told.apps)} apps"
+    yield heading(told, len(told.apps))
     yield ""
-    yield from _metrics(told.dora_metrics)
-    yield _row("zero-touch", _number(told.touch.zero_touch_rate))
-    yield _row("uptime", _number(told.reliability.uptime))
-    yield _row("error rate", _number(told.reliability.error_rate))
-    yield _row(
-        "p50 / p99", f"{_number(told.reliability.p50_ms)} / {_number(told.reliability.p99_ms)}"
-    )
-    yield _row("failed queries", _number(told.reliability.query_failure_rate))
-    yield _row("cost per deployment", _number(told.cost.per_deployment))
+    for name, text in rows(told.dora_metrics, told):
+        yield f"{name:<{_WIDTH}}{text}"
     yield ""
     yield from _apps(told)
     yield from _uncounted(told)
 
 
-def _metrics(metrics: DoraMetrics) -> Iterator[str]:
+def heading(told: FleetProduction, apps: int) -> str:
+    start, end = told.window.start, told.window.end
+    many = "1 app" if apps == 1 else f"{apps} apps"
+    return f"production, {start:%Y-%m-%d %H:%M}Z to {end:%Y-%m-%d %H:%M}Z, {many}"
+
+
+def rows(metrics: DoraMetrics, told: FleetProduction) -> Iterator[tuple[str, str]]:
+    """Name and text of each number."""
     frequency, lead = metrics.deployment_frequency, metrics.lead_time_for_changes
     failure, repair = metrics.change_failure_rate, metrics.mttr_minutes
     rework = metrics.deployment_rework_rate
-    yield _row(
+    per = "per app and week" if frequency.aggregation == "pooled" else "per week"
+    yield (
         "deployment frequency",
-        _told(frequency.deployments_per_week, "per week", frequency.reason, frequency.samples,
-              frequency.ci95, frequency.band.band if frequency.band else None, frequency.trend),
+        _told(frequency.deployments_per_week, per, frequency.reason, frequency.samples, frequency.ci95)
+        + _band(frequency.band.band if frequency.band else None)
+        + _trend(frequency.trend_detail),
     )  # fmt: skip
-    yield _row(
+    observed = lead.basis == "observed"
+    yield (
         "lead time, prompt to production",
-        _told(_days(lead.median_seconds), "days", lead.reason, lead.samples,
-              _days_pair(lead.ci95), lead.band.band if lead.band else None,
-              lead.trend_detail.direction),
+        _told(lead.median_seconds if observed else None, "seconds", lead.reason or "not_observed",
+              lead.samples, lead.ci95)
+        + _band(lead.band.band if lead.band else None)
+        + _trend(lead.trend_detail),
     )  # fmt: skip
-    yield _row("lead time, commit to production", _number(lead.change_lead_time))
-    yield _row(
+    yield "lead time, commit to production", _number(lead.change_lead_time)
+    yield (
         "change failure rate",
-        _told(failure.percentage, "%", failure.reason, failure.samples, failure.ci95,
-              failure.band.band if failure.band else None, failure.trend_detail.direction)
-        + (f", {failure.pending} pending" if failure.pending else ""),
-    )  # fmt: skip
-    yield _row("caught before production", _number(failure.catches))
-    yield _row(
+        _told(failure.percentage, "%", failure.reason, failure.samples, failure.ci95)
+        + _band(failure.band.band if failure.band else None)
+        + (f", {failure.pending} pending" if failure.pending else "")
+        + _trend(failure.trend_detail),
+    )
+    yield "caught before production", _number(failure.catches)
+    yield (
         "failed deployment recovery",
         _number(repair.failed_deployment_recovery)
-        + (f", {repair.failed_deployments_open} open" if repair.failed_deployments_open else ""),
+        + (f", {repair.failed_deployments_open} open" if repair.failed_deployments_open else "")
+        + _band(repair.band.band if repair.band else None),
     )
-    yield _row(
+    yield (
         "time to restore",
-        _told(repair.median, "minutes", repair.reason, repair.samples, repair.ci95,
-              repair.band.band if repair.band else None, repair.trend_detail.direction)
-        + (f", {repair.open} open" if repair.open else ""),
-    )  # fmt: skip
-    yield _row(
-        "deployment rework rate",
-        _told(rework.percentage, "%", rework.reason, rework.samples, rework.ci95, None, None),
+        _told(repair.median, "minutes", repair.reason, repair.samples, repair.ci95)
+        + (f", {repair.open} open" if repair.open else "")
+        + _trend(repair.trend_detail),
     )
+    yield (
+        "deployment rework rate",
+        _told(rework.percentage, "%", rework.reason, rework.samples, rework.ci95),
+    )
+    yield "zero-touch", _number(told.touch.zero_touch_rate)
+    yield "uptime", _number(told.reliability.uptime)
+    yield "error rate", _number(told.reliability.error_rate)
+    yield "p50 / p99", f"{_number(told.reliability.p50_ms)} / {_number(told.reliability.p99_ms)}"
+    yield "failed queries", _number(told.reliability.query_failure_rate)
+    yield "cost per deployment", _number(told.cost.per_deployment)
 
 
 def _apps(told: Production) -> Iterator[str]:
     if not told.apps:
         return
-    width = max(len(_plain(one.app_id)) for one in told.apps)
+    width = min(_NAMES, max(len(_plain(one.app_id)) for one in told.apps))
     yield f"{'app':<{width}}  deployments  failed  open  production"
     for one in told.apps:
         yield _app(one, width)
@@ -89,8 +103,9 @@ def _app(one: AppProduction, width: int) -> str:
         axis += f" ({one.axis.reason})"
     elif one.axis.needed:
         axis += f" ({one.axis.needed} more sound deployments)"
-    count = "-" if deployments is None else deployments
-    shown = f"{_plain(one.app_id):<{width}}  {count:>11}  {failed:>6}"
+    name = _plain(one.app_id)
+    name = name if len(name) <= width else name[: width - 1] + "…"
+    shown = f"{name:<{width}}  {'-' if deployments is None else deployments:>11}  {failed:>6}"
     return f"{shown}  {metrics.mttr_minutes.open:>4}  {axis}"
 
 
@@ -108,42 +123,44 @@ def _uncounted(told: Production) -> Iterator[str]:
         yield f"collected: {one.collector} {_plain(one.scope)} through {through}"
 
 
-def _row(name: str, text: str) -> str:
-    return f"{name:<{_WIDTH}}{text}"
-
-
 def _number(number: Number) -> str:
     unit = "%" if number.unit == "percent" else number.unit
-    value, interval = number.value, number.ci95
-    if unit == "seconds" and value is not None:
-        value, interval, unit = value / _DAY, _days_pair(interval), "days"
-    return _told(value, unit, number.reason, number.samples, interval, None, None)
+    return _told(number.value, unit, number.reason, number.samples, number.ci95)
 
 
-def _told(
-    value: float | None,
-    unit: str,
-    reason: str | None,
-    samples: int,
-    ci95: tuple[float, float] | None,
-    band: str | None,
-    trend: str | None,
-) -> str:
+def _told(value: float | None, unit: str, reason: str | None, samples: int, ci95: Interval) -> str:
     if value is None:
         return f"- ({reason or 'unknown'})"
-    text = f"{value:.3g} {unit}".rstrip()
+    if unit in _SECONDS:
+        factor = _SECONDS[unit]
+        ends = [value, *(ci95 or ())]
+        unit, divisor = _scale(value * factor)
+        value, *between = (end * factor / divisor for end in ends)
+        ci95 = (between[0], between[1]) if between else None
+    text = f"{_short(value)} {unit}".rstrip()
     if ci95 is not None:
-        text += f" [{ci95[0]:.3g} to {ci95[1]:.3g}]"
-    text += f", n={samples}"
-    return ", ".join([text, *(word for word in (band, trend) if word)])
+        text += f" [{_short(ci95[0])} to {_short(ci95[1])}]"
+    return f"{text}, n={samples}"
 
 
-def _days(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds / _DAY
+def _scale(seconds: float) -> tuple[str, float]:
+    """The largest unit of which there are at least two."""
+    return next(((name, size) for name, size in _SCALES if seconds >= 2 * size), ("seconds", 1.0))
 
 
-def _days_pair(interval: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if interval is None else (interval[0] / _DAY, interval[1] / _DAY)
+def _short(value: float) -> str:
+    """Three digits, and never a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _band(name: str | None) -> str:
+    return f", {name}" if name else ""
+
+
+def _trend(trend: Trend) -> str:
+    """Only one that could be told: most windows are too short for any."""
+    shown = trend.direction in ("improving", "degrading", "stable")
+    return f", trend: {trend.direction}" if shown else ""
 
 
 def _plain(text: str) -> str:

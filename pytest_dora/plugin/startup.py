@@ -72,6 +72,8 @@ def _controller_state(config: pytest.Config, given: arguments.Given) -> RunState
         )
     resolved = resolve(config, _project(config, given))
     settings = resolved.settings
+    if settings.store is not None:
+        _try_store(settings.store)
     fleet = _fleet(given, resolved)
     paths = [app.path for app in fleet.apps if app.path is not None]
     fleet_file = _fleet_file(given, settings.output)
@@ -96,6 +98,16 @@ def _controller_state(config: pytest.Config, given: arguments.Given) -> RunState
     if fleet_file not in given.fleet_files:
         _write(state)
     return state
+
+
+def _try_store(url: str) -> None:
+    """A store that cannot be used is told before anything is evaluated, not after."""
+    from pytest_dora.delivery.store import Store, StoreError
+
+    try:
+        Store.open(url).close()
+    except StoreError as error:
+        raise pytest.UsageError(f"--dora-store: {error}") from error
 
 
 def _write(state: RunState) -> None:

@@ -68,6 +68,7 @@ class Terminal:
         if controller.report is not None and controller.results:
             terminalreporter.section("dora")
             self._table(terminalreporter, controller.report)
+            self._production(terminalreporter, controller.report)
             terminalreporter.write_line(f"report: {self._shown('report.md')}, report.json")
             verdict = gate_sentence(controller.report.gate)
             if verdict:
@@ -77,6 +78,18 @@ class Terminal:
             terminalreporter.write_line(f"dora: {one_line(note)}")
         for problem in controller.problems:
             terminalreporter.write_line(f"dora: {problem}", red=True)
+
+    @staticmethod
+    def _production(reporter: pytest.TerminalReporter, report: Report) -> None:
+        """What the store says, the numbers that there are."""
+        if report.production is None:
+            return
+        from pytest_dora.delivery.telling import heading, rows
+
+        reporter.write_line(heading(report.production, len(report.apps)))
+        for name, text in rows(report.dora_metrics, report.production):
+            if not text.startswith("- ("):
+                reporter.write_line(f"  {name}: {text}")
 
     def _shown(self, name: str) -> str:
         path = self._state.output / name

@@ -27,7 +27,8 @@ def with_store(report: Report, fleet: Fleet, settings: Settings) -> tuple[Report
     )
     with Store.open(settings.store) as store:
         appended = store.append(run_events(report, now))
-        notes = list(store.notices)
+        told_events = f"{appended.new} new, {appended.known} known"
+        notes = [*store.notices, f"recorded in {store.shown}: {told_events}"]
         if appended.refused:
             refused = ", ".join(f"{count} {reason}" for reason, count in appended.refused.items())
             notes.append(f"{store.shown}: events of this run were refused: {refused}")

@@ -138,6 +138,11 @@ def test_deployment_frequency_is_four_in_ten_days(told: Any) -> None:
     assert (found["basis"], found["samples"]) == ("observed", 4)
     assert found["deploy_failure_rate"]["value"] == 0
     assert found["trend"] == "insufficient_data"
+    # Garwood's interval for 4 is 1.0899 to 10.2416
+    assert found["ci95"] == pytest.approx([1.0899 / days * 7, 10.2416 / days * 7], rel=1e-3)
+    # two days less two minutes, 50 minutes, three days less 40 minutes
+    assert found["hours_between"]["value"] == pytest.approx(48 - 2 / 60)
+    assert found["median_of_apps"]["value"] == found["deployments_per_week"]
 
 
 def test_lead_time_is_from_prompt_to_production_and_its_parts_add_up(told: Any) -> None:
@@ -168,12 +173,20 @@ def test_one_of_four_deployments_failed_and_half_of_the_bad_trees_were_caught(to
     found = told[0]["dora_metrics"]["change_failure_rate"]
     assert (found["failed"], found["sound"], found["pending"]) == (1, 3, 0)
     assert (found["percentage"], found["evidence"]) == (25, {"explicit": 1})
+    assert found["unattributed_incidents"] == 0
+    assert forecasts_of(found) == (0, 0)
     assert found["ci95"] == pytest.approx([4.559, 69.936], abs=1e-3)
     assert (found["pre_deployment_catches"], found["post_deployment_failures"]) == (50, 50)
     forecasts = found["forecasts"]
     assert (forecasts["missed"], forecasts["sound"]) == (1, 3)
     assert forecasts["brier"]["value"] == 0.25
     assert found["band"]["band"] is None
+
+
+def forecasts_of(found: dict[str, Any]) -> tuple[float, int]:
+    """Recall, and how many were foretold: the one that failed was not."""
+    forecasts = found["forecasts"]
+    return forecasts["recall"]["value"], forecasts["precision"]["samples"]
 
 
 def test_the_rollback_was_rework_and_the_only_deployment_by_hand(told: Any) -> None:
@@ -190,7 +203,9 @@ def test_the_cost_of_all_generations_is_shared_out_among_the_deployments(told: A
 
 def test_an_app_has_its_records_and_its_place_on_the_axis(told: Any) -> None:
     shop = next(one for one in told[0]["apps"] if one["app_id"] == "shop")
-    assert shop["axis"]["state"] == "unproven"
+    assert (shop["axis"]["state"], shop["axis"]["judged"], shop["axis"]["failed"]) == (
+        "unproven", 4, 1,
+    )  # fmt: skip
     assert shop["last_deployment"] == {
         "deployment_timestamp": minutes(5, 20).isoformat(),
         "deployment_environment": "production",
@@ -221,6 +236,7 @@ def test_the_report_of_the_next_run_says_the_same_beside_its_estimates(told: Any
 
 def test_a_person_reads_each_number_with_its_interval_and_its_samples(told: Any) -> None:
     printed = told[2]
+    assert "deployment frequency            2.8 per app and week" in printed
     assert "change failure rate             25 % [4.56 to 69.9], n=4" in printed
     assert "time to restore                 32 minutes, n=1" in printed
     assert "uptime                          - (not_observed)" in printed

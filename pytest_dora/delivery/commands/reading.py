@@ -122,9 +122,22 @@ def _metrics(chosen: argparse.Namespace) -> int:
         benchmark=chosen.benchmark,
     )
     apps = chosen.app or ([app.app_id for app in fleet.apps] or None)
+    for option, value in (
+        ("--human-hours", chosen.human_hours),
+        ("--human-rate", chosen.human_rate),
+    ):
+        if value is not None and value < 0:
+            raise CommandError(f"{option}: {value:g} is negative")
     window = days_before(now, chosen.window)
     with opened(chosen.store, create=False) as store:
-        told = production(store, window, now, policy, Owners.of(fleet), apps)
+        owners = Owners.of(fleet)
+        known = {owners(*pair) for pair in store.owners()} | {app.app_id for app in fleet.apps}
+        strangers = sorted(set(chosen.app or ()) - known)
+        if strangers:
+            raise CommandError(
+                f"--app {strangers[0]}: neither the store nor the fleet file knows such an app"
+            )
+        told = production(store, window, now, policy, owners, apps)
     text = json.dumps(told.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     if chosen.json == Path("-"):
         sys.stdout.write(text)

@@ -107,7 +107,7 @@ _KINDS: dict[str, tuple[str, Callable[..., Record], tuple[_Option, ...]]] = {
             _time("--diagnosed", "when the cause was known", "diagnosed_at"),
             _time("--fix-deployed", "when the fix served", "fix_deployed_at"),
             _time("--resolved", "when it was over", "resolved_at"),
-            _Option("--caused-by-deployment", "key of the deployment that caused it"),
+            _Option("--caused-by-deployment", "id of the deployment that caused it"),
             _Option("--caused-by-version", "version that caused it"),
             _Option("--caused-by-commit", "commit that caused it"),
             _switch("--external-cause", "no change of the app caused it"),
@@ -153,7 +153,8 @@ _KINDS: dict[str, tuple[str, Callable[..., Record], tuple[_Option, ...]]] = {
             _Option("--category", "what for", more={"required": True, "choices":
                     ["generation", "build", "deployment", "evaluation", "other"]}),
             _Option("--usd", "US dollars", float, more={"required": True}),
-            _Option("--reference", "a deployment, a run, an invoice"),
+            _Option("--reference", "the id of what it paid for, which it then prices"),
+            _time("--spent", "when (default: now)", "spent_at"),
         ),
     ),
     "change": (

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pytest_dora.model.production import FleetProduction
 from pytest_dora.model.report import AppReport, Gate, GateStatus, Report
 from pytest_dora.model.result import Outcome
 from pytest_dora.model.settings import Level
@@ -150,14 +151,16 @@ def _checks(report: Report) -> list[str]:
 def _metrics(report: Report) -> list[str]:
     dora = report.dora_metrics
     failures = dora.change_failure_rate.estimated
-    lead = dora.lead_time_for_changes
+    lead = dora.lead_time_for_changes.estimated
     ready = dora.deployment_frequency.estimated
-    lines = [
-        "## DORA metrics",
-        "",
-        "Estimated from this run; nothing was observed in production.",
-        "",
-        f"- lead time, median: {seconds_text(lead.median_seconds)}"
+    lines = ["## DORA metrics", ""]
+    if report.production is None:
+        lines += ["Estimated from this run; nothing was observed in production.", ""]
+    else:
+        lines += _observed(report, report.production)
+        lines += ["", "Estimated from this run:", ""]
+    lines += [
+        f"- lead time to an app that answers, median: {seconds_text(lead.median_seconds)}"
         + _why(lead.reason, f"{lead.samples} apps"),
         "- predicted change failure rate: "
         + percent_with_interval(failures.percentage, failures.ci95)
@@ -177,6 +180,13 @@ def _metrics(report: Report) -> list[str]:
         for one in found.outliers[:5]
     ]
     return lines + odd
+
+
+def _observed(report: Report, production: FleetProduction) -> list[str]:
+    from pytest_dora.delivery.telling import heading, rows
+
+    told = [f"- {name}: {text}" for name, text in rows(report.dora_metrics, production)]
+    return [f"Observed: {heading(production, len(report.apps))}.", "", *told]
 
 
 def _why(reason: str | None, samples: str) -> str:
