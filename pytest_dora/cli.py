@@ -87,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     merge = commands.add_parser("merge", help="merge shards, or rebuild a run that was cut short")
     merge.add_argument("paths", nargs="+", type=Path, metavar="RUN_OR_REPORT")
     merge.add_argument("--output", type=Path, metavar="DIR", help="where the report is written")
-    merge.add_argument("--store", metavar="URL", help="add what production showed")
+    merge.add_argument(
+        "--store", metavar="URL", help="record the run there, and add what production showed"
+    )
     merge.set_defaults(act=_merge)
 
     from pytest_dora.delivery.commands import add_to

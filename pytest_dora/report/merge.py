@@ -102,7 +102,7 @@ def merge_paths(
         from pytest_dora.report.observed import with_store
 
         settings = merged.inputs.settings.model_copy(update={"store": store})
-        report, notes = with_store(merged.report, merged.inputs.fleet, settings)
+        report, notes = with_store(merged.report, merged.inputs.fleet, settings, create=False)
         report = report.model_copy(update={"notes": (*report.notes, *notes)})
         merged = replace(merged, report=report)
     target = output or (runs[0].output if len(runs) == 1 else Path(".dora"))

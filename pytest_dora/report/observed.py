@@ -10,7 +10,9 @@ from pytest_dora.model.settings import Settings
 from pytest_dora.report.production import run_events, with_production
 
 
-def with_store(report: Report, fleet: Fleet, settings: Settings) -> tuple[Report, tuple[str, ...]]:
+def with_store(
+    report: Report, fleet: Fleet, settings: Settings, *, create: bool = True
+) -> tuple[Report, tuple[str, ...]]:
     """The report with what the store of ``settings`` says, and notes for the evaluator.
 
     Raises StoreError when the store cannot be used: the run's own report is good without it.
@@ -25,7 +27,7 @@ def with_store(report: Report, fleet: Fleet, settings: Settings) -> tuple[Report
         incidents_watched=settings.incidents_watched,
         benchmark=settings.benchmark,
     )
-    with Store.open(settings.store) as store:
+    with Store.open(settings.store, create=create) as store:
         appended = store.append(run_events(report, now))
         told_events = f"{appended.new} new, {appended.known} known"
         notes = [*store.notices, f"recorded in {store.shown}: {told_events}"]

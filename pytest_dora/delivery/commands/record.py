@@ -19,6 +19,7 @@ from pytest_dora.delivery.commands.common import (
     say,
     told,
 )
+from pytest_dora.delivery.environments import EnvironmentTier, tier_of
 from pytest_dora.delivery.recording import (
     BuildRecord,
     ChangeRecord,
@@ -238,6 +239,11 @@ def _act(chosen: argparse.Namespace) -> int:
     with opened(chosen.store) as store:
         done = append(store, events)
         say(f"{kind} {subject.id} of {subject.app_id}: {told(done)}: {store.shown}")
+    if chosen.environment and tier_of(chosen.environment) is EnvironmentTier.UNKNOWN:
+        complain(
+            f"{chosen.environment}: its name does not tell a tier; until [environments] of a fleet "
+            "file does, it is counted in no metric"
+        )
     if done.refused:
         complain("what is stored stays; record a correction with another --id, or other times")
     return REFUSED if done.refused else OK

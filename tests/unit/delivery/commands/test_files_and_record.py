@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,8 +14,12 @@ import pytest
 from pytest_dora.delivery.commands import CommandError
 from pytest_dora.delivery.commands.files import add_export, add_import
 from pytest_dora.delivery.commands.record import add_record
+from pytest_dora.delivery.failures import judge
 from pytest_dora.delivery.fold import fold
+from pytest_dora.delivery.policy import Policy, Window
+from pytest_dora.delivery.spending import cost_of
 from pytest_dora.delivery.store import Store
+from pytest_dora.model.base import utc_now
 from pytest_dora.model.events import CostBody, DeploymentBody, Event
 from tests.unit.delivery.exchange.samples import NOW
 from tests.unit.delivery.test_recording import written
@@ -268,3 +273,30 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str]) -> No
             run(*typed, "--help")
         assert caught.value.code == 0
         assert "--help" in capsys.readouterr().out
+
+
+def test_an_environment_that_no_metric_would_count_is_told_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("record", "deployment", "--app", "shop", "--environment", "github-pages")
+    assert "github-pages: its name does not tell a tier" in capsys.readouterr().err
+
+
+def test_a_cost_is_spent_when_it_is_said_to_be_and_prices_what_it_refers_to() -> None:
+    run("record", "deployment", "--app", "shop", "--id", "7", "--cost", "3")
+    spent = ("--spent", "2026-06-01T12:00:00Z")
+    run("record", "cost", "--app", "shop", "--category", "deployment", "--usd", "4",
+        "--reference", "7", *spent)  # fmt: skip
+    history = fold("shop", stored())
+    assert [at for at, _ in history.costs] == [NOW]
+    now = utc_now()
+    total, _ = cost_of(history, Window(NOW - timedelta(days=1), now + timedelta(days=1)))
+    assert total == 4
+
+
+def test_an_incident_names_its_cause_by_the_id_of_the_record() -> None:
+    run("record", "deployment", "--app", "shop", "--id", "7", "--finished", "2026-06-01T12:00:00Z")
+    run("record", "incident", "--app", "shop", "--started", "2026-06-05T12:00:00Z",
+        "--caused-by-deployment", "7")  # fmt: skip
+    (one,) = judge(fold("shop", stored()), Policy(), utc_now()).judged
+    assert one.evidence == "explicit"
