@@ -17,6 +17,7 @@ of two environments of production (regions) have nothing to do with one another.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -92,6 +93,9 @@ class _Line:
 
     def __init__(self, served: Sequence[Deployment]) -> None:
         self.served = served
+        self.index = {one.key: at for at, one in enumerate(served)}
+        self.accused: list[int] = []
+        """Indexes of deployments that something speaks against, in order."""
         self._places: dict[tuple[str, str], list[int]] = {}
         for at, one in enumerate(served):
             for name in one.names:
@@ -132,6 +136,8 @@ class _Court:
             for one in in_order(history.production)
             if one.served or one.state is DeploymentState.FAILED
         ]
+        self._attempts.sort(key=lambda one: (_begun(one), one.key))
+        self._begun = [_begun(one) for one in self._attempts]
         self._cases: dict[str, _Case] = {}
         environments: dict[str | None, list[Deployment]] = {}
         for one in served:
@@ -140,7 +146,11 @@ class _Court:
         self._brought = _first_bringers(served)
 
     def _against(self, one: Deployment, why: str) -> _Case:
-        return self._cases.setdefault(one.key, _Case(why))
+        if one.key not in self._cases:
+            line = self.lines[one.environment]
+            insort(line.accused, line.index[one.key])
+            self._cases[one.key] = _Case(why)
+        return self._cases[one.key]
 
     # --- 1: explicit ------------------------------------------------------------------------
 
@@ -215,10 +225,9 @@ class _Court:
     def _open_case(self, line: _Line, at: int) -> _Case | None:
         """The last failure before a deployment whose trouble went on when that served."""
         finished = line.served[at].finished_at
-        for one in reversed(line.served[:at]):
-            case = self._cases.get(one.key)
-            if case is None:
-                continue
+        before = line.accused[: bisect_left(line.accused, at)]
+        for one in (line.served[place] for place in reversed(before)):
+            case = self._cases[one.key]
             if case.incidents and any(_goes_on(it, _begun(one), finished) for it in case.incidents):
                 return case
             failed = one.failed_after
@@ -232,8 +241,8 @@ class _Court:
         began = incident.began_at
         if incident.external_cause or began is None:
             return False
-        before = [it for it in self._attempts if _of(incident, it) and _begun(it) <= began]
-        last = max(before, key=lambda it: (_begun(it), it.key), default=None)
+        before = range(bisect_right(self._begun, began) - 1, -1, -1)
+        last = next((it for at in before if _of(incident, it := self._attempts[at])), None)
         if last is None or last.finished_at is None:
             return False
         window = self._policy.attribution
