@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pytest_dora.delivery.store import Store
     from pytest_dora.model.fleet import Fleet
 
-_READ_INCIDENTS = frozenset({"prometheus", "alertmanager", "datadog", "databricks"})
+_READ_INCIDENTS = frozenset({"prometheus", "alertmanager"})
+"""Those that always read alerts. Datadog's incidents are optional, and Databricks tells only of an
+outage that goes on at that very moment: that they told of none says too little."""
 _READ_DEPLOYMENTS = frozenset({"github", "fly", "databricks", "datadog"})
 _LABELLED = re.compile(r".* \((?P<app>.+)\)$", re.DOTALL)
 

@@ -60,6 +60,8 @@ def test_incidents_of_another_app_say_nothing_of_this_one(tmp_path: Path) -> Non
         (Progress("alertmanager", "http://m (other)", {}, at(28)), "incidents_not_observed"),
         (Progress("alertmanager", "http://m (shop)", {}, None), "incidents_not_observed"),
         (Progress("github", "http://m (shop)", {}, at(28)), "incidents_not_observed"),
+        (Progress("databricks", "shop (shop)", {}, at(28)), "incidents_not_observed"),
+        (Progress("datadog", "shop (shop)", {}, at(28)), "incidents_not_observed"),
     ],
 )
 def test_a_collector_that_reads_an_apps_alerts_would_tell_of_incidents(
