@@ -232,6 +232,7 @@ lines = [one.to_pep_508() for one in wanted if not one.is_optional()]
 Path(sys.argv[1]).write_text("\\n".join(lines))
 """
 _POETRYS_PYTHON = 'exec "$(dirname "$(readlink -f "$(command -v poetry)")")/python" -I -c "$0" "$@"'
+"""Runs a program on the interpreter that Poetry itself runs on, for only that has poetry-core."""
 
 
 def _poetry(package: Package, _root: Path, python: str) -> Iterator[Attempt]:
