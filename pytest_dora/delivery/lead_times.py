@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -220,19 +220,23 @@ def pull_request_times(history: AppHistory) -> list[PullRequestTimes]:
     for sha, change in history.changes.items():
         if change.pull_request is not None and change.merged_at is not None:
             by_request.setdefault(change.pull_request, []).append(sha)
-    served = [one for one in in_order(history.production) if one.served]
-    return [_times(name, shas, history, served) for name, shas in sorted(by_request.items())]
+    first: dict[str, tuple[int, Deployment]] = {}
+    for at, one in enumerate(one for one in in_order(history.production) if one.served):
+        for sha in _brought(one, history):
+            first.setdefault(sha, (at, one))
+    return [_times(name, shas, history, first) for name, shas in sorted(by_request.items())]
 
 
 def _times(
-    name: str, shas: Sequence[str], history: AppHistory, served: Sequence[Deployment]
+    name: str, shas: Sequence[str], history: AppHistory, first: Mapping[str, tuple[int, Deployment]]
 ) -> PullRequestTimes:
     changes = [history.changes[sha] for sha in shas]
     merged = changes[0].merged_at
     opened = next((one.opened_at for one in changes if one.opened_at), None)
     authored = min((one.authored_at for one in changes if one.authored_at), default=None)
     wanted = {*shas, *(one.merge_sha for one in changes if one.merge_sha)}
-    deployment = next((one for one in served if wanted & set(_brought(one, history))), None)
+    found = [first[sha] for sha in wanted if sha in first]
+    deployment = min(found, key=lambda one: one[0])[1] if found else None
     return PullRequestTimes(
         pull_request=name,
         deployment=deployment.key if deployment else None,

@@ -13,8 +13,10 @@ from pytest_dora.delivery.failures import Judged, Judgement, judge
 from pytest_dora.delivery.lead_times import (
     ChangeLeadTime,
     PromptLeadTime,
+    PullRequestTimes,
     change_lead_times,
     prompt_lead_times,
+    pull_request_times,
 )
 from pytest_dora.delivery.policy import Policy, Window
 from pytest_dora.delivery.releases import when
@@ -90,6 +92,7 @@ class Observation:
     failed_attempts: int = 0
     prompt_lead_times: tuple[PromptLeadTime, ...] = ()
     change_lead_times: tuple[ChangeLeadTime, ...] = ()
+    pull_requests: tuple[PullRequestTimes, ...] = ()
     recoveries: tuple[Span, ...] = ()
     repairs: tuple[Span, ...] = ()
     incidents: tuple[Incident, ...] = ()
@@ -142,6 +145,7 @@ def observe(
     prompts = prompt_lead_times(history, uncounted)
     changes = change_lead_times(history, uncounted)
     cost, cost_known = cost_of(history, window)
+    served_in_window = {one.deployment.key for one in judged}
     return Observation(
         app_id=history.app_id,
         window=exposure,
@@ -159,6 +163,9 @@ def observe(
         failed_attempts=sum(one.state is DeploymentState.FAILED for one in ended),
         prompt_lead_times=tuple(one for one in prompts if one.deployment.finished_at in window),
         change_lead_times=tuple(one for one in changes if one.deployed_at in window),
+        pull_requests=tuple(
+            one for one in pull_request_times(history) if one.deployment in served_in_window
+        ),
         recoveries=tuple(_recoveries(_going_on(judgements.judged, window), now, uncounted)),
         repairs=tuple(_repairs(incidents, now, uncounted)),
         incidents=incidents,

@@ -184,6 +184,12 @@ class LeadTimeForChanges(_Metric):
     change_lead_time_p90: Number = Number()
     change_lead_time_per_deployment: Number = Number()
     """Median over deployments of the median of each deployment's commits."""
+    coding: Number = Number()
+    """Median seconds of pull requests from the first commit to opened, …"""
+    review: Number = Number()
+    """… from opened to merged, …"""
+    merge_to_deploy: Number = Number()
+    """… and from merged to served."""
     first_deployment_commits: int = 0
     """Of the commits, those of an app's first deployment."""
     trend_detail: Trend = Trend()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from pytest_dora.delivery.lead_times import PARTS, PromptLeadTime
+from pytest_dora.delivery.lead_times import PARTS, PromptLeadTime, PullRequestTimes
 from pytest_dora.delivery.metrics import bands, numbers
 from pytest_dora.delivery.metrics.weeks import by_week, complete_weeks, weekly_trend
 from pytest_dora.delivery.observe import Observation
@@ -60,11 +60,24 @@ def lead_time_for_changes(
             "seconds",
             no_commits,
         ),
+        coding=_part(observed, lambda one: one.coding, no_commits),
+        review=_part(observed, lambda one: one.review, no_commits),
+        merge_to_deploy=_part(observed, lambda one: one.deploy, no_commits),
         first_deployment_commits=sum(one.first_deployment for one in changes),
         trend_detail=weekly_trend(
             [basic.median([one.seconds for one in week]) for week in weekly], "smaller"
         ),
     )  # fmt: skip
+
+
+def _part(
+    observed: Sequence[Observation],
+    read: Callable[[PullRequestTimes], float | None],
+    reason: str,
+) -> dora.Number:
+    """Of the pull requests that were deployed and whose moments are known and in order."""
+    found = [read(request) for one in observed for request in one.pull_requests]
+    return numbers.middle([value for value in found if value is not None], "seconds", reason)
 
 
 def _medians(observed: Sequence[Observation]) -> list[float]:

@@ -291,6 +291,21 @@ def test_the_order_of_arrival_changes_no_number(events: list[Event]) -> None:
     assert metrics(events) == metrics(failing_month())
 
 
+def test_pull_requests_have_parts() -> None:
+    bodies = (
+        facts.ChangeBody(
+            commit_sha="a", authored_at=at(1), committed_at=at(1), opened_at=at(2),
+            merged_at=at(4), pull_request="7",
+        ),
+        facts.DeploymentChangesBody(deployment="deployment/v1", commit_shas=("a",)),
+    )  # fmt: skip
+    events = [seed(), *deployed("v1", at(9)), *(event(body, at(5)) for body in bodies)]
+    found = metrics(events).lead_time_for_changes
+    parts = (found.coding, found.review, found.merge_to_deploy, found.change_lead_time)
+    assert [part.value and part.value / 86400 for part in parts] == [1, 2, 5, 8]
+    assert metrics([seed()]).lead_time_for_changes.coding.reason == "not_observed"
+
+
 def test_a_window_that_is_split_counts_everything_once() -> None:
     events = failing_month()
     halves = [
